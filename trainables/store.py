@@ -12,7 +12,6 @@ in its `measures/` folder. The usual way to make a thing once, in however many p
 """
 
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -20,15 +19,12 @@ import logging
 import os
 import re
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import psutil
+from trainables._lease import Leases
 
 logger = logging.getLogger(__name__)
 
@@ -81,15 +77,12 @@ class Store:
 
     def __init__(self, root: str | os.PathLike, *, stale: float = 60.0, poll: float = 0.1):
         self.root = Path(root).expanduser().resolve()
-        self.stale = stale
-        self.poll = poll
+        self._leases = Leases(self.root / "leases", stale=stale, poll=poll)
         try:
             for name in RESERVED:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             # Permission bits say nothing on a full disk or a read-only mount, nor to root: only writing tells.
-            write_json(self.root / "leases" / f".probe-{_token()}", None)
-            for probe in (self.root / "leases").glob(".probe-*"):
-                probe.unlink(missing_ok=True)
+            write_json(self.root / "leases" / ".probe", None)
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be written: {error}") from error
 
@@ -101,9 +94,10 @@ class Store:
         folder = self._folder(key)
         try:
             seen = folder.stat().st_ino
-            wrong = _mismatch(folder, key)
-        except FileNotFoundError:
+            (folder / MANIFEST).stat()
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        wrong = _mismatch(folder, key)
         if wrong is None:
             return folder
         self._quarantine(key, folder, seen, wrong)
@@ -113,48 +107,32 @@ class Store:
         """Move `folder` into the store as `key` and return where it lies; `folder` is gone afterwards.
 
         The first valid entry wins: if there is one already it is kept and `folder` deleted. Killed at any point,
-        either the entry is whole or `folder` is still there. Raises StoreError for a folder that cannot be kept.
+        either the entry is whole or `folder` is still there. `folder` lies on the root's file system (as `work(key)`
+        does) and holds files and folders only, else StoreError; its own `measures/` folder is not in the manifest.
         """
         target, source = self._folder(key), Path(folder).resolve()
         if not source.is_dir() or source == target or source in target.parents:
-            raise StoreError(f"{folder} cannot be stored as {key!r}: it must be a folder outside the stored entry")
-        staged = self._same_device(source)
-        _write_manifest(staged, key)
+            raise StoreError(f"{folder} cannot be stored as {key!r}: it must be a folder outside of that entry")
+        if source.stat().st_dev != self.root.stat().st_dev:
+            raise StoreError(f"{folder} is on another file system than the store {self.root}: make it in work({key!r})")
+        _write_manifest(source, key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        while (kept := self.get(key)) is None and not _renamed(staged, target):
+        while not _renamed(source, target):
+            if self.get(key) is not None:
+                shutil.rmtree(source)
+                break
             self._clear_debris(key, target)
-        for leftover in (staged, source):
-            if leftover.exists():
-                shutil.rmtree(leftover)
-        return kept or target
+        return target
 
-    @contextmanager
-    def lease(self, key: str) -> Iterator[None]:
-        """Wait until `key` is ours alone to make, hold it while the block runs, and renew it from a thread.
+    def lease(self, key: str) -> AbstractContextManager[None]:
+        """Context manager: wait until `key` is ours alone to make, hold it while the block runs, renewed by a thread.
 
         A dead owner's lease is taken over: on this host as soon as its process is gone, from another host when its
-        heartbeat is stale. Threads of one process wait for each other; a thread that asks for a lease which it
-        holds already gets a StoreError, for it would wait for ever.
+        heartbeat has stopped. Threads of one process wait for each other; a thread that asks for a lease which it
+        holds already gets a RuntimeError, for it would wait for ever.
         """
         self._folder(key)
-        path, mine = self.root / "leases" / _flat(key), _identity() | {"key": key, "token": _token()}
-        waiting = None
-        while (owner := self._claim(path, mine)) is not None:
-            if owner != waiting:
-                logger.info("waiting for %s: process %s on %s makes it", key, owner["pid"], owner["host"])
-            waiting = owner
-            time.sleep(self.poll)
-        stop = threading.Event()
-        heart = threading.Thread(target=self._beat, args=(path, mine, stop), name=f"lease {key}", daemon=True)
-        heart.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            heart.join()
-            with self._mutex():
-                if _owner(path) == mine:
-                    path.unlink()
+        return self._leases.hold(_flat(key))
 
     def work(self, key: str) -> Path:
         """The scratch folder of `key`, created when missing. Whatever a killed process left there is still there."""
@@ -165,13 +143,21 @@ class Store:
 
     def keys(self, prefix: str = "") -> list[str]:
         """Sorted keys that start with `prefix` and have a manifest in order; contents are not verified."""
-        found = (path.parent.relative_to(self.root).as_posix() for path in self.root.glob(f"*/**/{MANIFEST}"))
-        return sorted(key for key in found if key.startswith(prefix) and self._listed(key))
+        return sorted(key for key, _ in self._entries() if key.startswith(prefix))
 
     def size(self) -> int:
         """Bytes of all entries, after their manifests."""
-        manifests = (_read_manifest(self.root / key, key) for key in self.keys())
-        return sum(size for files in manifests for size, _ in (files or {}).values())
+        return sum(size for _, files in self._entries() for size, _ in files.values())
+
+    def _entries(self) -> Iterator[tuple[str, dict[str, list]]]:
+        """(key, files) of every manifest in order; `os.walk` passes over folders that are moved meanwhile."""
+        for name, below, files in os.walk(self.root):
+            folder = Path(name)
+            if folder == self.root:
+                below[:] = [entry for entry in below if entry not in RESERVED]
+            key = folder.relative_to(self.root).as_posix()
+            if MANIFEST in files and (listed := _read_manifest(folder, key)) is not None:
+                yield key, listed
 
     def _folder(self, key: str) -> Path:
         """Where `key` lies. Raises StoreError for a key that is malformed, reserved or leads out of the root."""
@@ -180,19 +166,13 @@ class Store:
         if not well_formed or parts[0].lower() in RESERVED or MANIFEST in parts:
             raise StoreError(f"{key!r} is not a valid key of the store {self.root}")
         folder = self.root / key
-        if not folder.resolve().is_relative_to(self.root):
-            raise StoreError(f"the key {key!r} leads out of the store {self.root} through a symbolic link")
+        if folder.resolve() != folder:
+            raise StoreError(f"the key {key!r} leads out of its place in the store {self.root} by a symbolic link")
         return folder
-
-    def _listed(self, key: str) -> bool:
-        try:
-            return key.split("/")[0] not in RESERVED and _read_manifest(self.root / key, key) is not None
-        except (FileNotFoundError, NotADirectoryError):
-            return False
 
     def _quarantine(self, key: str, folder: Path, seen: int, wrong: str) -> None:
         place = self.root / "quarantine" / f"{_flat(key)}~{_token()}"
-        with self._mutex():
+        with self._leases.mutex():
             # Another process may have moved the bad folder and put a good one since we looked.
             if not folder.exists() or folder.stat().st_ino != seen:
                 return
@@ -203,45 +183,6 @@ class Store:
         """Make way for a new entry where something without a manifest lies."""
         if target.exists() and not (target / MANIFEST).exists():
             self._quarantine(key, target, target.stat().st_ino, f"{MANIFEST} is missing")
-
-    def _same_device(self, source: Path) -> Path:
-        """`source`, or a copy of it next to the entries where a rename could not cross file systems."""
-        if source.stat().st_dev == self.root.stat().st_dev:
-            return source
-        return Path(shutil.copytree(source, self.root / "work" / f".incoming-{_token()}", symlinks=True))
-
-    @contextmanager
-    def _mutex(self) -> Iterator[float]:
-        """Hold the store's file lock, which the kernel frees when a holder dies; yields the file system's time in s."""
-        with open(self.root / "leases" / ".lock", "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            os.utime(file.fileno())
-            yield os.fstat(file.fileno()).st_mtime
-
-    def _claim(self, path: Path, mine: dict) -> dict | None:
-        """Take the lease and return None, or return the living owner who has it."""
-        with self._mutex() as now:
-            owner = _owner(path)
-            if owner is not None:
-                if all(owner[name] == mine[name] for name in ("host", "pid", "started", "thread")):
-                    raise StoreError(f"this thread already holds the lease of {mine['key']!r}")
-                # Both times are the file system's, so that hosts whose clocks differ agree.
-                if _alive(owner, silent=now - path.stat().st_mtime, stale=self.stale):
-                    return owner
-                logger.info("%s: taking over the lease of process %s", mine["key"], owner["pid"])
-            write_json(path, mine)
-        return None
-
-    def _beat(self, path: Path, mine: dict, stop: threading.Event) -> None:
-        while not stop.wait(self.stale / 6):
-            try:
-                with self._mutex():
-                    if _owner(path) != mine:
-                        logger.warning("%s: the lease was taken over by another process", mine["key"])
-                        return
-                    os.utime(path)
-            except OSError as error:
-                logger.warning("%s: the lease could not be renewed: %s", mine["key"], error)
 
 
 def _token() -> str:
@@ -303,17 +244,17 @@ def _write_manifest(folder: Path, key: str) -> None:
 
 
 def _read_manifest(folder: Path, key: str) -> dict[str, list] | None:
-    """{relative path: [bytes, hash]}, None if the manifest is damaged; FileNotFoundError if there is none."""
+    """{relative path: [bytes, hash]}; None if the manifest is damaged or gone."""
     try:
         manifest = read_json(folder / MANIFEST)
         files = manifest["files"]
         return files if manifest["seal"] == _seal(key, files) else None
-    except (ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
 def _mismatch(folder: Path, key: str) -> str | None:
-    """What is wrong with an entry, None if nothing is. Raises FileNotFoundError where there is no manifest."""
+    """What is wrong with an entry; None if nothing is."""
     files = _read_manifest(folder, key)
     if files is None:
         return f"{MANIFEST} is not valid"
@@ -325,30 +266,3 @@ def _mismatch(folder: Path, key: str) -> str | None:
         if found != expected:
             return f"{name} has changed"
     return None
-
-
-def _identity() -> dict:
-    process = psutil.Process()
-    thread = threading.get_ident()
-    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time(), "thread": thread}
-
-
-def _owner(path: Path) -> dict | None:
-    """The lease's owner, None if nobody holds it. An unreadable lease is nobody's: leases are written whole."""
-    try:
-        return read_json(path)
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _alive(owner: dict, *, silent: float, stale: float) -> bool:
-    """Whether a lease's owner still works: here its process tells, elsewhere only its heartbeat (`silent` s ago)."""
-    if owner["host"] != socket.gethostname():
-        return silent < stale
-    try:
-        process = psutil.Process(owner["pid"])
-        # The start time is reckoned from the wall clock, which may have been set since.
-        same = abs(process.create_time() - owner["started"]) < 2
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
