@@ -249,7 +249,7 @@ def _read_manifest(folder: Path, key: str) -> dict[str, list] | None:
         manifest = read_json(folder / MANIFEST)
         files = manifest["files"]
         return files if manifest["seal"] == _seal(key, files) else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError):
         return None
 
 
