@@ -1,0 +1,38 @@
+"""Worlds as an agent sees them. One world is one file here; its file name is its name everywhere.
+
+A world file ends with `WORLD = <its class>()`. Files that start with an underscore are machinery.
+Importing this package registers one gymnasium id per world file (two_room -> wm/TwoRoom-v0) and imports none of them.
+"""
+
+from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
+
+import gymnasium
+
+from envs._episodes import SPLITS, Clips, Episodes, record
+from envs._world import Policy, World
+
+__all__ = ["SPLITS", "Clips", "Episodes", "Policy", "World", "gymnasium_id", "load", "names", "record"]
+
+
+def names() -> list[str]:
+    """The worlds of this folder, sorted."""
+    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def load(name: str) -> World:
+    """The world of that name. An unknown name is a ValueError; a missing simulator is that world's ImportError."""
+    if name not in names():
+        nearest = get_close_matches(name, names(), n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown world {name!r}, did you mean {nearest!r}? There are: {', '.join(names())}")
+    return import_module(f"{__name__}.{name}").WORLD
+
+
+def gymnasium_id(name: str) -> str:
+    """two_room -> wm/TwoRoom-v0"""
+    return f"wm/{name.title().replace('_', '')}-v0"
+
+
+for _name in names():
+    gymnasium.register(gymnasium_id(_name), entry_point="envs._gym:WorldEnv", kwargs={"world": _name})
