@@ -1,0 +1,129 @@
+"""The config of a trial: frozen, strict, one home per setting; changed by dotted paths.
+
+A setting of an encoder, predictor, term, planner or measure lives in that thing's own file. What a scale fills in
+(network sizes, steps) lives in `trainables/scales/<scale>.py`. Nothing here imports torch: a config is built, checked
+and hashed before anything expensive starts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import Field, model_validator
+
+import envs
+from trainables import plugins
+from trainables.settings import Settings
+
+
+def _union(folder: str) -> Any:
+    """Any Config of a plug-in folder, told apart by its `name`."""
+    configs = tuple(plugins.load(folder, name).Config for name in plugins.names(folder))
+    return Annotated[Union[configs], Field(discriminator="name")] if len(configs) > 1 else configs[0]  # noqa: UP007
+
+
+Encoder, Predictor, Planner = _union("encoders"), _union("predictors"), _union("planners")
+Term, Measure = _union("terms"), _union("measures")
+
+
+class Data(Settings):
+    """Episodes that a trial learns from and is judged on; each split is a data set of its own."""
+
+    world: str  # envs/<world>.py
+    image_size: int = Field(ge=8, le=1024)  # px
+    episodes: int = Field(ge=1)  # training episodes
+    held_out: int = Field(ge=1)  # episodes in the validation set, and as many in the test set
+    steps: int = Field(ge=1)  # env steps per episode
+    seed: int = Field(default=0, ge=0)  # stream of all three splits
+
+    @model_validator(mode="after")
+    def _world_exists(self) -> Data:
+        plugins.require("world", self.world, envs.names())
+        return self
+
+
+class Projector(Settings):
+    """Linear, norm, GELU, Linear after the encoder and again after the predictor; its output is the latent z."""
+
+    dim: int = Field(ge=2)  # D, the latent's size
+    width: int = Field(ge=2)  # hidden units
+    norm: Literal["batch", "none"] = "batch"  # LeWM and SMWM use batch
+
+
+class Optim(Settings):
+    """AdamW with linear warm-up and cosine decay to zero, stepped at every update."""
+
+    steps: int = Field(ge=1)  # updates
+    batch: int = Field(ge=2)  # clips per update, over all workers
+    lr: float = Field(gt=0, le=1)  # peak
+    weight_decay: float = Field(default=1e-3, ge=0)  # on every parameter, as published
+    warmup: float = Field(default=0.01, ge=0, le=1)  # share of steps
+    clip: float = Field(default=1.0, gt=0)  # gradient norm
+
+
+class Protocol(Settings):
+    """How planning is judged. `strict`: unseen episodes, unsolved starts, goal exactly `offset` env steps ahead."""
+
+    name: Literal["strict"] = "strict"
+    split: Literal["validation", "test"] = "test"  # hyperparameters are chosen on validation, tables report test
+    tasks: int = Field(default=100, ge=1)  # start and goal pairs, the same for every arm and seed
+    offset: int = Field(ge=1)  # env steps from start to goal in the recorded episode
+    budget: int = Field(ge=1)  # env steps allowed
+    task_seed: int = Field(default=0, ge=0)
+    plan_seed: int = Field(default=0, ge=0)
+    chunk: int = Field(default=25, ge=1)  # tasks planned together, padded to this number
+
+
+class TrialConfig(Settings):
+    """One config with one seed; every value written out."""
+
+    scale: str  # trainables/scales/<scale>.py, a label: what it sets is written out below
+    method: str  # trainables/methods/<method>.py, a label likewise
+    data: Data
+    frameskip: int = Field(ge=1)  # env steps per action block
+    history: int = Field(default=1, ge=1, le=16)  # frames that the predictor sees, in training and in planning
+    projector: Projector
+    action_width: int = Field(default=192, ge=1)  # conditioning size of the action encoder
+    optim: Optim
+    seed: int = Field(default=0, ge=0)  # weights, batches, dropout, SIGReg directions
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast where the device has it
+    threads: int = Field(default=1, ge=1)  # torch threads on a CPU
+    executor: Literal["trial", "train"] = "trial"  # inside the Tune trial, or Ray Train workers
+    workers: int = Field(default=1, ge=1)  # Ray Train workers, each with an equal share of the batch
+    encoder: Encoder
+    predictor: Predictor
+    terms: dict[str, Term] = Field(min_length=1)  # the objective: their weighted sum
+    planner: Planner
+    protocol: Protocol
+    measures: dict[str, Measure]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_from_key(cls, value: Any) -> Any:
+        """`terms: {inverse: {weight: 1}}` need not repeat the name."""
+        if not isinstance(value, dict):
+            return value
+        return {key: _with_names(key, part) if key in NAMED else part for key, part in value.items()}
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrialConfig:
+        plugins.require("scale", self.scale, plugins.names("scales"))
+        plugins.require("method", self.method, plugins.names("methods"))
+        if self.workers > 1 and self.executor != "train":
+            raise ValueError(f"workers={self.workers} needs executor=train")
+        if self.optim.batch % self.workers:
+            raise ValueError(f"optim.batch={self.optim.batch} does not divide among workers={self.workers}")
+        if self.data.steps < self.history * self.frameskip:
+            raise ValueError(f"data.steps={self.data.steps} is shorter than one clip of history x frameskip")
+        return self
+
+
+NAMED = ("terms", "measures")
+
+
+def _with_names(folder: str, part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    for name in part:
+        plugins.require(folder, name, plugins.names(folder))
+    return {name: {"name": name, **given} if isinstance(given, dict) else given for name, given in part.items()}

@@ -1,0 +1,88 @@
+"""What a measure is given: a trained model and the episodes around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs._episodes import Episodes
+from trainables import training
+from trainables.config import TrialConfig
+from trainables.model import WorldModel
+from trainables.store import read_json
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
+
+
+@dataclass(frozen=True)
+class Value:
+    """How to read one number that a measure reports."""
+
+    unit: str
+    higher_is_better: bool
+    timed: bool = False  # measured seconds: differs from run to run
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Numbers by name and, where there is one per planning task, a row per task."""
+
+    values: dict[str, float]
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training; picklable, so that it can be sent to planning actors."""
+
+    folder: Path  # of the checkpoint
+    data: dict[str, Path]  # split -> episodes
+
+    @cached_property
+    def model(self) -> WorldModel:
+        """The weights in evaluation mode, on the GPU if there is one."""
+        return load_model(self.folder)
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """result.json of the training."""
+        return read_json(self.folder / "result.json")
+
+    def episodes(self, split: str) -> Episodes:
+        """The episodes of a split, memory-mapped."""
+        return Episodes(self.data[split])
+
+    def __reduce__(self) -> tuple:
+        return Trained, (self.folder, self.data)
+
+    @torch.inference_mode()
+    def latents(self, split: str, rows: np.ndarray) -> Tensor:
+        """Latents (N, P D) on the CPU of the frames `rows` of a split."""
+        device = self.model.pixel_mean.device
+        parts = np.array_split(rows, max(1, len(rows) // 512))
+        frames = self.episodes(split)
+        latents = [self.model.encode(training.frames(frames.pixels(part)[None], device))[0] for part in parts]
+        return torch.cat(latents).flatten(1).float().cpu()
+
+
+def load_model(folder: Path) -> WorldModel:
+    """A model from config.json and model.safetensors, its normaliser included."""
+    from safetensors.torch import load_file
+
+    config = TrialConfig.model_validate(read_json(folder / "config.json"))
+    weights = load_file(folder / "model.safetensors")
+    model = WorldModel(config, len(weights["normaliser.mean"]) // config.frameskip)
+    model.load_state_dict(weights)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval().requires_grad_(False)
+
+
+def sample_rows(total: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """At most `count` of `total` rows without replacement, in order."""
+    return np.sort(rng.permutation(total)[:count])

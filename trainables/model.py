@@ -1,0 +1,112 @@
+"""The world model: one method per arrow of the papers.
+
+Letters: B batch, T time, S candidate plans, H horizon, P patches (1 for a global latent), A action block, D latent.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from trainables import plugins
+from trainables.collective import GlobalBatchNorm
+from trainables.config import Projector, TrialConfig
+from trainables.terms._latents import Dims
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as published
+FRAMES_AT_ONCE = 512  # bounds the memory of encoding when no gradient is kept
+
+
+class Normaliser(nn.Module):
+    """Mean and unbiased deviation of the training actions; saved with the weights and never fitted again."""
+
+    def __init__(self, mean: Tensor, std: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, actions: Tensor) -> Tensor:
+        """Raw actions (..., A) -> unit variance."""
+        return (actions - self.mean) / self.std
+
+    def undo(self, actions: Tensor) -> Tensor:
+        """Unit-variance actions (..., A) -> raw."""
+        return actions * self.std + self.mean
+
+
+class Mlp(nn.Module):
+    """The projector of LeWM: Linear, BatchNorm, GELU, Linear over the last axis."""
+
+    def __init__(self, inner: int, config: Projector):
+        super().__init__()
+        norm = GlobalBatchNorm(config.width) if config.norm == "batch" else nn.Identity()
+        self.net = nn.Sequential(nn.Linear(inner, config.width), norm, nn.GELU(), nn.Linear(config.width, config.dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.flatten(0, -2)).view(*x.shape[:-1], -1)
+
+
+class WorldModel(nn.Module):
+    """Encoder, projector, action encoder, predictor and the heads of the objective's terms."""
+
+    def __init__(self, config: TrialConfig, action_dim: int):
+        """`action_dim` is the world's; one action block is `frameskip` of them."""
+        super().__init__()
+        self.history, block = config.history, action_dim * config.frameskip
+        dim = config.projector.dim
+        self.encoder = plugins.load("encoders", config.encoder.name).build(config.encoder, config.data.image_size)
+        self.projector = Mlp(self.encoder.features, config.projector)
+        self.action_encoder = _action_encoder(block, config.action_width)
+        predictor = plugins.load("predictors", config.predictor.name)
+        self.predictor = predictor.build(config.predictor, dim, config.action_width, config.history)
+        self.prediction_projector = Mlp(dim, config.projector)
+        dims = Dims(latent=self.encoder.patches * dim, action=block)
+        heads = {name: plugins.load("terms", name).head(term, dims) for name, term in sorted(config.terms.items())}
+        self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
+        self.normaliser = Normaliser(torch.zeros(block), torch.ones(block))
+        self.register_buffer("pixel_mean", 255 * torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", 255 * torch.tensor(STD).view(3, 1, 1), persistent=False)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Images (B, T, C, Hpx, Wpx) uint8 -> z (B, T, P, D)."""
+        frames = pixels.flatten(0, 1)
+        if not torch.is_grad_enabled() and not self.training and len(frames) > FRAMES_AT_ONCE:
+            parts = [self._encode(part) for part in frames.split(FRAMES_AT_ONCE)]
+            return torch.cat(parts).unflatten(0, pixels.shape[:2])
+        return self._encode(frames).unflatten(0, pixels.shape[:2])
+
+    def predict(self, z: Tensor, actions: Tensor) -> Tensor:
+        """Latents (B, T, P, D) and normalised action blocks (B, T, A) -> the latents one block later (B, T, P, D)."""
+        return self.prediction_projector(self.predictor(z, self.action_encoder(actions)))
+
+    def infer_action(self, z: Tensor, following: Tensor) -> Tensor:
+        """Latents (..., P, D) before and after -> the normalised action block (..., A) between them."""
+        if "inverse" not in self.heads:
+            raise ValueError("this model has no inverse head: add the term 'inverse' to its objective")
+        return self.heads["inverse"](torch.cat([z.flatten(-2), following.flatten(-2)], dim=-1))
+
+    def rollout(self, z: Tensor, plans: Tensor, past: Tensor | None = None) -> Tensor:
+        """Open loop. History latents z (B, T, P, D), normalised plans (B, S, H, A) -> (B, S, H, P, D).
+
+        `past` (B, T - 1, A) are the normalised blocks between the history's frames; T is at most the trained history.
+        """
+        tasks, samples, horizon, _ = plans.shape
+        latents = z.repeat_interleave(samples, dim=0)
+        actions = plans.flatten(0, 1)
+        if past is not None and past.shape[1]:
+            actions = torch.cat([past.repeat_interleave(samples, dim=0), actions], dim=1)
+        first = latents.shape[1]
+        for step in range(horizon):
+            low = max(0, first + step - self.history)
+            following = self.predict(latents[:, low:], actions[:, low : first + step])[:, -1:]
+            latents = torch.cat([latents, following], dim=1)
+        return latents[:, first:].unflatten(0, (tasks, samples))
+
+    def _encode(self, frames: Tensor) -> Tensor:
+        images = (frames.float() - self.pixel_mean) / self.pixel_std
+        return self.projector(self.encoder(images))
+
+
+def _action_encoder(block: int, width: int) -> nn.Module:
+    """A -> 10 -> 4 E -> E, as published (its first layer is a convolution of kernel one there)."""
+    return nn.Sequential(nn.Linear(block, 10), nn.Linear(10, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))

@@ -1,0 +1,160 @@
+"""Settings by dotted path: `assign(config, "optim.lr", 1e-3)`, `flatten(config)`, and building a config of a scale.
+
+Three paths stand for several settings, which the scale's file or the method's file lists: `method=smwm`,
+`encoder=vit` and `predictor.size=tiny`. A `predictor.size` that no longer tells the truth becomes "custom".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from trainables import plugins
+from trainables.config import NAMED, TrialConfig
+from trainables.settings import ConfigError
+
+FIXED = {"scale": "--scale", "data.world": "--world"}  # everything else hangs on these two
+NO_SIZE = "custom"
+
+
+def base_config(method: str, world: str, scale: str) -> TrialConfig:
+    """The config of `method` on `world` at `scale`; unknown names raise ConfigError."""
+    try:
+        settings = plugins.load("scales", scale).settings(world)
+        plugins.require("method", method, plugins.names("methods"))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    tree = {"scale": scale, "method": method, **settings}
+    for path, value in _expand(tree, "method", method).items():
+        _put(tree, path, value)
+    return _check(tree)
+
+
+def assign(config: TrialConfig, path: str, value: Any) -> TrialConfig:
+    """`config` with `path` set; unknown paths, wrong types and values out of range raise ConfigError."""
+    if path in FIXED:
+        raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
+    tree = config.model_dump()
+    for part, chosen in _expand(tree, path, value).items():
+        _put(tree, part, chosen)
+    return _check(_honest_size(tree, path))
+
+
+def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
+    """Every change in turn, shorter paths first, so that `encoder=vit` precedes `encoder.depth=2`."""
+    for path in sorted(changes, key=lambda path: (path.count("."), path)):
+        config = assign(config, path, changes[path])
+    return config
+
+
+def flatten(config: TrialConfig) -> dict[str, Any]:
+    """Every setting by its dotted path, in a fixed order."""
+    return dict(sorted(_leaves(config.model_dump(), "")))
+
+
+def parse_value(text: str) -> Any:
+    """A command-line value: JSON where it is JSON (3, 0.1, true, null, [1, 2]), else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    return [
+        leaf
+        for key, value in tree.items()
+        for leaf in (_leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)])
+    ]
+
+
+def _expand(tree: dict, path: str, value: Any) -> dict[str, Any]:
+    """The settings that `path` stands for, itself included."""
+    scale = plugins.load("scales", tree["scale"])
+    if path == "method":
+        _known("method", value, plugins.names("methods"))
+        preset = plugins.load("methods", value).settings(tree["data"]["world"])
+        return {"method": value, **{key: _filled(scale, key, part) for key, part in preset.items()}}
+    if path == "encoder" and isinstance(value, str):
+        _known("encoder", value, plugins.names("encoders"))
+        return {"encoder": {"name": value, **scale.SIZES.get(f"encoder.{value}", {})}}
+    if path == "predictor.size" and value != NO_SIZE:
+        sizes = scale.SIZES["predictor.size"]
+        _known("predictor.size", value, list(sizes))
+        return {"predictor.size": value, **{f"predictor.{key}": size for key, size in sizes[value].items()}}
+    return {path: value}
+
+
+def _filled(scale: Any, key: str, part: Any) -> Any:
+    """A preset's part with what the scale says of each named thing in it, unless the preset says otherwise."""
+    if key not in NAMED:
+        return part
+    return {name: {**scale.SIZES.get(f"{key}.{name}", {}), **given} for name, given in part.items()}
+
+
+def _honest_size(tree: dict, path: str) -> dict:
+    predictor, sizes = tree["predictor"], plugins.load("scales", tree["scale"]).SIZES["predictor.size"]
+    named = sizes.get(predictor.get("size"), {})
+    if path.startswith("predictor.") and any(predictor[key] != value for key, value in named.items()):
+        predictor["size"] = NO_SIZE
+    return tree
+
+
+def _put(tree: dict, path: str, value: Any) -> None:
+    """Set a leaf or a branch; a name that is not there raises ConfigError with the nearest valid one."""
+    node, *rest = path.split(".")
+    here, done = tree, ""
+    while rest:
+        here = _branch(here, node, done)
+        done, node, rest = f"{done}{node}.", rest[0], rest[1:]
+    if done.rstrip(".") in NAMED and isinstance(here, dict):
+        _known(done.rstrip("."), node, plugins.names(done.rstrip(".")))
+    elif tree is not here or node not in TrialConfig.model_fields:
+        _known_key(here, node, done)
+    here[node] = value
+
+
+def _branch(here: dict, node: str, done: str) -> dict:
+    _known_key(here, node, done)
+    if not isinstance(here[node], dict):
+        raise ConfigError(f"{done}{node}: is a single value ({here[node]!r}) and has no settings below it")
+    return here[node]
+
+
+def _known_key(here: dict, node: str, done: str) -> None:
+    if node not in here:
+        raise ConfigError(f"{done}{node}: no such setting{plugins.nearest(node, list(here))}; valid: {', '.join(here)}")
+
+
+def _known(what: str, name: Any, valid: list[str]) -> None:
+    try:
+        plugins.require(what, name, valid)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _check(tree: dict) -> TrialConfig:
+    try:
+        return TrialConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
+    shown = "" if isinstance(problem["input"], Mapping) else f" {problem['input']!r}:"
+    return f"{_place(problem['loc'])}:{shown} {problem['msg'].removeprefix('Value error, ')}".lstrip(": ")
+
+
+def _place(loc: tuple) -> str:
+    """The dotted path of a problem, without the plug-in's name that pydantic puts into it."""
+    at = 2 if loc[:1] and loc[0] in NAMED else 1
+    tagged = len(loc) > at + 1 and loc[0] in (*NAMED, "encoder", "predictor", "planner")
+    kept = loc[:at] + loc[at + 1 :] if tagged and loc[at] in plugins.names(_folder(loc[0])) else loc
+    return ".".join(map(str, kept))
+
+
+def _folder(field: str) -> str:
+    return field if field in NAMED else f"{field}s"

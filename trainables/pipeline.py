@@ -1,0 +1,200 @@
+"""One trial as cached stages: episodes -> checkpoint -> measures -> the trial's part of its record.
+
+Every stage is looked up in the store by its id, and made once under a lease if it is not there. Training never sees how
+it is judged, and a new measure runs on old checkpoints.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import envs
+from trainables import ids, plugins
+from trainables.config import TrialConfig
+from trainables.paths import flatten
+from trainables.store import Store, read_json, write_json
+
+Progress = Callable[[dict], None]
+Train = Callable[[TrialConfig, dict[str, Path], Path, Path, Progress | None], None]
+
+# A latent below this share of its variance at initialisation, or whose one-step prediction is no better than the mean,
+# has collapsed. Effective rank alone does not tell.
+COLLAPSED_VARIANCE, COLLAPSED_ERROR = 0.01, 1.0
+
+
+def run_trial(
+    config: TrialConfig,
+    store: Store,
+    *,
+    map: Callable | None = None,
+    progress: Progress | None = None,
+    train: Train | None = None,
+) -> dict[str, Any]:
+    """Make whatever the store lacks of this trial and return its record part.
+
+    `map` runs a function over chunks of planning tasks (the builtin by default); `train` is the loop's executor.
+    """
+    tell = progress or (lambda event: None)
+    data = {split: ensure_data(config, store, split, tell) for split in ids.SPLITS}
+    checkpoint = _ensure_checkpoint(config, store, data, tell, train)
+    if read_json(checkpoint / "result.json")["status"] == "ok":
+        for name in config.measures:
+            _ensure_measure(config, store, name, checkpoint, data, tell, map)
+    _failure(config, store).unlink(missing_ok=True)
+    return record_part(config, store)
+
+
+def ensure_data(config: TrialConfig, store: Store, split: str, progress: Progress | None = None) -> Path:
+    """The folder of a split's episodes, recorded now if the store lacks it."""
+    from envs._episodes import record
+
+    data = config.data
+
+    def make(work: Path) -> None:
+        tell = progress and (lambda done, total: progress({"phase": "data", "split": split, "done": done, "total": total}))
+        count = data.episodes if split == "train" else data.held_out
+        world = envs.load(data.world)
+        record(world, work, split=split, episodes=count, steps=data.steps, size=data.image_size, seed=data.seed, progress=tell)
+
+    return _ensure(store, ids.data_key(config, split), make)
+
+
+def ensure_floors(config: TrialConfig, store: Store) -> dict[str, list[list[bool]]]:
+    """Success of policies without a model on the config's tasks: {"no-op": [[per task]], "random": [per repeat]}."""
+    from trainables.planning import floors
+
+    def make(work: Path) -> None:
+        write_json(work / "floors.json", floors(ensure_data(config, store, config.protocol.split), config))
+
+    return read_json(_ensure(store, ids.floors_key(config), make) / "floors.json")
+
+
+def state(config: TrialConfig, store: Store) -> str:
+    """ "done", "failed" (it crashed; the next run takes it up again) or "to run"."""
+    if _result(config, store) is not None and not _missing_measures(config, store):
+        return "done"
+    return "failed" if _failure(config, store).exists() else "to run"
+
+
+def fail(config: TrialConfig, store: Store, error: str) -> None:
+    """Remember that the trial crashed, and how."""
+    store.work(ids.train_key(config))
+    write_json(_failure(config, store), {"error": error})
+
+
+def record_part(config: TrialConfig, store: Store) -> dict[str, Any]:
+    """What the store knows of this trial; status "missing" or "crashed" while a stage is missing."""
+    result = _result(config, store)
+    record = {"trial": ids.train_key(config).split("/")[1], "config": flatten(config), "measures": {}, "tasks": []}
+    if result is None or _missing_measures(config, store):
+        failure = _failure(config, store)
+        error = read_json(failure)["error"] if failure.exists() else None
+        return record | {"status": "crashed" if error else "missing", "error": error, "seconds": {}, **_no_provenance()}
+    measured = _measured(config, store) if result["status"] == "ok" else []
+    for part in measured:
+        record["measures"] |= part["values"]
+        record["tasks"] += part["tasks"]
+    record["status"] = _collapse(record["measures"]) or result["status"]
+    seconds = {"train": result["seconds"], "measures": sum(part["seconds"] for part in measured)}
+    about = {key: result[key] for key in ("parameters", "trace", "steps")}
+    return record | {"error": None, "seconds": seconds, **about, **result["provenance"]}
+
+
+def history(config: TrialConfig, store: Store) -> dict[str, list]:
+    """The stepped training metrics of a finished training; empty while there is none."""
+    folder = store.get(ids.train_key(config))
+    return read_json(folder / "history.json") if folder else {}
+
+
+def measure_values() -> list[dict[str, Any]]:
+    """Every number that measures report: name, unit, direction, and whether it is a measured time."""
+    return [
+        {"name": name, "unit": unit, "higher_is_better": higher, "timed": bool(timed)}
+        for plugin in plugins.names("measures")
+        for name, (unit, higher, *timed) in plugins.load("measures", plugin).VALUES.items()
+    ]
+
+
+def _ensure(store: Store, key: str, make: Callable[[Path], None]) -> Path:
+    """The store's folder of `key`, made in a fresh folder under its lease if it is not there."""
+    found = store.get(key)
+    if found is not None:
+        return found
+    with store.lease(key):
+        found = store.get(key)
+        if found is None:
+            out = store.work(key) / "out"
+            shutil.rmtree(out, ignore_errors=True)
+            out.mkdir()
+            make(out)
+            found = store.put(key, out)
+            shutil.rmtree(store.work(key))
+    return found
+
+
+def _ensure_checkpoint(
+    config: TrialConfig, store: Store, data: dict[str, Path], tell: Progress, train: Train | None
+) -> Path:
+    key = ids.train_key(config)
+
+    def make(out: Path) -> None:
+        from trainables import training
+        from trainables.provenance import provenance
+
+        run = train or training.train
+        run(config, data, out.parent, out, lambda event: tell({"phase": "train", **event}))
+        write_json(out / "result.json", {**read_json(out / "result.json"), "provenance": provenance()})
+
+    return _ensure(store, key, make)
+
+
+def _ensure_measure(
+    config: TrialConfig, store: Store, name: str, checkpoint: Path, data: dict[str, Path], tell: Progress, map: Callable | None
+) -> Path:
+    def make(out: Path) -> None:
+        import time
+
+        from trainables.measures._trained import Trained
+
+        tell({"phase": "measure", "measure": name})
+        began = time.perf_counter()
+        measured = plugins.load("measures", name).measure(Trained(checkpoint, data), config, map or _map)
+        content = {"values": measured.values, "tasks": measured.tasks, "seconds": time.perf_counter() - began}
+        write_json(out / "values.json", content)
+
+    return _ensure(store, ids.measure_key(config, name), make)
+
+
+def _map(function: Callable, items: Any) -> list:
+    return [function(item) for item in items]
+
+
+def _result(config: TrialConfig, store: Store) -> dict[str, Any] | None:
+    folder = store.get(ids.train_key(config))
+    return read_json(folder / "result.json") if folder else None
+
+
+def _missing_measures(config: TrialConfig, store: Store) -> bool:
+    if _result(config, store)["status"] != "ok":
+        return False
+    return any(store.get(ids.measure_key(config, name)) is None for name in config.measures)
+
+
+def _measured(config: TrialConfig, store: Store) -> list[dict[str, Any]]:
+    return [read_json(store.get(ids.measure_key(config, name)) / "values.json") for name in config.measures]
+
+
+def _collapse(measures: dict[str, float]) -> str | None:
+    variance, error = measures.get("variance_kept", 1.0), measures.get("rollout_error_1", 0.0)
+    return "collapsed" if variance < COLLAPSED_VARIANCE or error >= COLLAPSED_ERROR else None
+
+
+def _failure(config: TrialConfig, store: Store) -> Path:
+    return store.root / "work" / f"{ids.train_key(config)}.failure.json"
+
+
+def _no_provenance() -> dict[str, Any]:
+    return {"commit": None, "dirty": None, "versions": {}, "device": None, "trace": None}

@@ -1,0 +1,2 @@
+"""Scales: how large an experiment is. A file has `settings(world)`, every setting but the method's, and `SIZES`, what
+the short names `encoder=vit`, `predictor.size=tiny` and a term or measure stand for at that scale."""

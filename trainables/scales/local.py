@@ -1,0 +1,35 @@
+"""local: two CPU cores and minutes. 64 px, a conv encoder, and sizes that are ours (the papers' cost hours here)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import envs
+
+SIZES: dict[str, dict[str, Any]] = {
+    "encoder.conv": {"channels": 16, "features": 128},
+    "encoder.vit": {"patch": 8, "width": 64, "depth": 4, "heads": 4},
+    "predictor.size": {
+        "tiny": {"width": 32, "depth": 1, "heads": 2, "head_dim": 16, "mlp": 64},
+        "small": {"width": 64, "depth": 2, "heads": 4, "head_dim": 16, "mlp": 256},
+        "base": {"width": 128, "depth": 4, "heads": 8, "head_dim": 16, "mlp": 512},
+    },
+    "terms.sigreg": {"projections": 128},
+}
+
+
+def settings(world: str) -> dict[str, Any]:
+    """Every setting but the method's."""
+    spec = envs.load(world)
+    return {
+        "data": {"world": world, "image_size": 64, "episodes": 400, "held_out": 100, "steps": spec.episode_steps},
+        "frameskip": spec.frameskip,
+        "encoder": {"name": "conv", **SIZES["encoder.conv"]},
+        "projector": {"dim": 64, "width": 256},
+        "action_width": 64,
+        "predictor": {"name": "adaln", "size": "small", **SIZES["predictor.size"]["small"]},
+        "optim": {"steps": 1000, "batch": 128, "lr": 1e-3},
+        "planner": {"name": "cem", "samples": 128, "iterations": 10, "elites": 16, "horizon": 5, "receding": 5},
+        "protocol": {"tasks": 100, "offset": spec.goal_offset, "budget": spec.budget},
+        "measures": {"success_rate": {}, "probe_r2": {}, "latent_spectrum": {}, "rollout_error": {}},
+    }

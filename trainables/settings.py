@@ -1,0 +1,15 @@
+"""The base of every config: frozen, strict, no unknown names."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be: the message names the field, the value and the nearest valid choice."""
+
+
+class Settings(BaseModel):
+    """Frozen and strict: no coercion, no unknown field."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", protected_namespaces=())
