@@ -1,0 +1,31 @@
+"""The report of a study: a folder with the table, the figure, the records and the declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis import records as trial_records
+from analysis.records import Record, Study
+
+FILES = (
+    "table.md",
+    "table.csv",
+    "table.tex",
+    "records.parquet",
+    "figure.png",
+    "figure.svg",
+    "study.json",
+)
+
+
+def write_report(
+    folder: Path | str, study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]
+) -> Path:
+    """Write FILES into `folder` and return it. Trials that crashed or were never run are shown as such."""
+    folder, study, found = Path(folder), Study.model_validate(study), trial_records.parse(records)
+    folder.mkdir(parents=True, exist_ok=True)
+    trial_records.write(found, folder / "records.parquet")
+    (folder / "study.json").write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return folder
