@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainables._lease import Leases
 from trainables.store import Store, StoreError, read_json, write_json
 
 KEY = "train/ff00aa"
@@ -89,13 +90,14 @@ def test_keys_and_size_count_the_entries_and_nothing_else(store):
     put(store)
     put(store, f"{KEY}/measures/a")
     put(store, "data/01", {"episodes.arrow": b"12345"})
-    put(store, "data/02", {"sub/manifest.json": b"{}"})
+    copied = (store.root / "data/01/manifest.json").read_bytes()
+    put(store, "data/02", {"sub/manifest.json": copied})
     fill(store.work("data/03"))
     (store.root / "data/04").mkdir()
     size = sum(map(len, CONTENT.values()))
     assert store.keys() == ["data/01", "data/02", KEY, f"{KEY}/measures/a"]
     assert store.keys("data/") == ["data/01", "data/02"]
-    assert store.size() == 2 * size + 5 + 2
+    assert store.size() == 2 * size + 5 + len(copied)
 
 
 def test_a_folder_without_a_manifest_does_not_exist_and_gives_way_to_a_new_entry(store):
@@ -457,6 +459,14 @@ def test_threads_wait_for_each_other_and_a_thread_for_itself_is_an_error(store):
     assert taken.wait(10)
 
 
+def test_leases_change_hands_one_process_at_a_time(tmp_path):
+    store = Store(tmp_path, poll=0.01)
+    with Leases(tmp_path / "leases", stale=60, poll=0.01).mutex():
+        taken = taking(store)
+        assert not taken.wait(0.2)
+    assert taken.wait(10)
+
+
 def beats(store, path):
     os.utime(path, (0, 0))
     end = time.monotonic() + 10
@@ -501,6 +511,13 @@ def test_json_comes_back_as_written(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.json"
     write_json(path, value)
     assert read_json(path) == value
+
+
+def test_who_reads_json_while_it_is_replaced_reads_the_whole_old_one(tmp_path):
+    write_json(tmp_path / "a.json", {"old": 1})
+    with open(tmp_path / "a.json") as reader:
+        write_json(tmp_path / "a.json", {"new": 2})
+        assert json.load(reader) == {"old": 1}
 
 
 def test_json_is_sorted_refuses_nan_and_leaves_no_pieces(tmp_path):
