@@ -38,7 +38,7 @@ def record(
     """Record `episodes` episodes of `steps` steps (steps + 1 frames) by the world's policy -> <folder>/episodes.arrow.
 
     Splits ("train", "validation", "test") draw from independent streams; the same arguments give the same file, and
-    more episodes the same first ones. `progress(done, total)` counts episodes. Memory stays under about 128 MB. A file
+    more episodes the same first ones. `progress(done, total)` counts episodes. At most 64 MB of pixels are held. A file
     that exists is replaced once the new one is complete.
     """
     if split not in SPLITS:
@@ -47,30 +47,37 @@ def record(
         raise ValueError(f"episodes and steps must be at least 1, got {episodes} and {steps}")
     path = Path(folder) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = _schema(world, size).with_metadata(_metadata(world, split, episodes, steps, size, seed))
-    canvas = np.empty((min(episodes * (steps + 1), max(1, _BATCH_BYTES // (3 * size * size))), size, size, 3), np.uint8)
+    schema = _schema(size, world.action_dim, len(world.state_names))
+    schema = schema.with_metadata(_metadata(world, split, episodes, steps, size, seed))
     unfinished = path.with_suffix(".part")
     with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        canvas = _canvas(min(episodes, _CHUNK) * (steps + 1), size)
         for first in range(0, episodes, _CHUNK):
-            stream = np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split), first // _CHUNK))
-            kept = min(_CHUNK, episodes - first)
-            columns = _columns(first, *_simulate(world, steps, kept, np.random.default_rng(stream)))
+            last = min(first + _CHUNK, episodes)
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split), first // _CHUNK)))
+            columns = _columns(first, *_simulate(world, steps, last - first, rng))
             for batch in _batches(world, schema, canvas, columns):
                 writer.write_batch(batch)
             if progress is not None:
-                progress(first + kept, episodes)
+                progress(last, episodes)
     os.replace(unfinished, path)
     return path
 
 
-def _schema(world, size):
+def _canvas(rows, size):
+    """What record batches are drawn into, one after the other -> (at most rows, size, size, 3) uint8."""
+    affordable = max(1, _BATCH_BYTES // (3 * size * size))
+    return np.empty((min(rows, affordable), size, size, 3), np.uint8)
+
+
+def _schema(size, action_dim, state_dim):
     return pa.schema(
         {
             "episode": pa.int32(),
             "step": pa.int32(),
             "pixels": pa.fixed_shape_tensor(pa.uint8(), (size, size, 3)),
-            "action": pa.list_(pa.float32(), world.action_dim),
-            "state": pa.list_(pa.float64(), len(world.state_names)),
+            "action": pa.list_(pa.float32(), action_dim),
+            "state": pa.list_(pa.float64(), state_dim),
         }
     )
 
@@ -99,7 +106,7 @@ def _simulate(world, steps, kept, rng):
     for step in range(steps):
         actions[step] = policy.act(states[step])
         # From the rounded action, so that replaying what is recorded gives the recorded states.
-        states[step + 1] = world.step(states[step], actions[step].astype(np.float64))
+        states[step + 1] = world.step(states[step], actions[step])
     return states.swapaxes(0, 1)[:kept], actions.swapaxes(0, 1)[:kept]
 
 
@@ -134,8 +141,9 @@ class Episodes:
     """Recorded episodes, mapped into memory: opening copies no pixels, reading copies the rows asked for.
 
     A row is a frame. `rows` is their number, `episode_start` (E,) and `length` (E,) are where episodes begin and how
-    many frames they have, `metadata` is what `record` was asked for (world, version, split, seed, ...). A folder without
-    episodes is a FileNotFoundError; a truncated or corrupt file is a ValueError that names it.
+    many frames they have, `metadata` is what `record` was asked for (world, version, split, seed, ...). A folder
+    without episodes is a FileNotFoundError; a truncated or corrupt file is a ValueError that names it (flipped bits in
+    the numbers themselves pass: those are for a checksum). Pickling sends the name of the folder.
     """
 
     def __init__(self, folder: Path | str):
@@ -145,7 +153,7 @@ class Episodes:
             self._open(path)
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is truncated or corrupt, record it again ({error})") from error
 
     def _open(self, path):
@@ -155,17 +163,27 @@ class Episodes:
         self.metadata = {key.decode(): json.loads(value) for key, value in (reader.schema.metadata or {}).items()}
         self.size, self.action_dim = self.metadata["size"], self.metadata["action_dim"]
         self.state_names = tuple(self.metadata["state_names"])
+        if reader.schema != _schema(self.size, self.action_dim, len(self.state_names)):
+            raise ValueError("its columns are not those of episodes")
         batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+        for batch in batches:
+            batch.validate(full=True)  # pyarrow ends the process on lengths that do not fit
+        self._open_rows(batches)
+
+    def _open_rows(self, batches):
+        episodes, frames = self.metadata["episodes"], self.metadata["steps"] + 1
         self.rows = sum(batch.num_rows for batch in batches)
-        if self.rows != self.metadata["episodes"] * (self.metadata["steps"] + 1):
-            raise ValueError(f"{self.rows} rows for {self.metadata['episodes']} episodes")
+        if not self.rows or self.rows != episodes * frames:
+            raise ValueError(f"{self.rows} rows for {episodes} episodes of {frames} frames")
+        steps = np.concatenate([batch.column("step").to_numpy() for batch in batches])
+        if not np.array_equal(steps, np.tile(np.arange(frames), episodes)):
+            raise ValueError("its steps are not in order")
+        self.episode_start = np.arange(0, self.rows, frames)
+        self.length = np.full(episodes, frames)
         self._address = np.concatenate([self._addresses(batch) for batch in batches])
         self._frames = sliding_window_view(np.frombuffer(self._file, np.uint8), 3 * self.size**2)
         self._actions = self._flat(batches, "action", self.action_dim)
         self._states = self._flat(batches, "state", len(self.state_names))
-        steps = np.concatenate([batch.column("step").to_numpy() for batch in batches])
-        self.episode_start = np.flatnonzero(steps == 0)
-        self.length = np.diff(self.episode_start, append=self.rows)
 
     def _addresses(self, batch):
         """Where each row's pixels begin in the file -> (rows of the batch,)."""
@@ -215,10 +233,10 @@ class Clips:
 
         An action block holds every action taken between two frames, in order.
         """
-        starts, batch, size = self.rows[index][:, None], len(index), self.episodes.size
+        starts, blocks = self.rows[index][:, None], self.frames - 1
         seen = starts + self.frameskip * np.arange(self.frames)
-        acted = starts + np.arange((self.frames - 1) * self.frameskip)
-        pixels = self.episodes.pixels(seen.ravel()).reshape(batch, self.frames, size, size, 3)
-        return pixels, self.episodes.actions(acted.ravel()).reshape(
-            batch, self.frames - 1, self.frameskip * self.episodes.action_dim
-        )
+        acted = starts + np.arange(self.frameskip * blocks)
+        pixels = self.episodes.pixels(seen.ravel())
+        actions = self.episodes.actions(acted.ravel())
+        width = self.frameskip * self.episodes.action_dim
+        return pixels.reshape(*seen.shape, *pixels.shape[1:]), actions.reshape(len(starts), blocks, width)

@@ -8,7 +8,7 @@ from envs import load
 
 
 class WorldEnv(gymnasium.Env):
-    """Observations are pictures (size, size, 3) uint8; the reward is 1 when the goal is reached, which ends the episode.
+    """Observations are pictures (size, size, 3) uint8; reaching the goal gives a reward of 1 and ends the episode.
 
     `info` has the "state", the "goal" (S,) and the "distance" between them in the unit of the world. An episode is
     truncated after the budget of the world. `reset(options={"state": ..., "goal_state": ...})` sets either or both.

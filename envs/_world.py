@@ -1,7 +1,7 @@
 """What every world offers: batched, stateless dynamics and rendering in numpy.
 
-n states are stepped, drawn and compared at once; nothing is remembered between calls, so that setting a world to a state
-is passing that state. Letters: n states, S numbers in a state, A numbers in an action.
+n states are stepped, drawn and compared at once; nothing is remembered between calls, so that setting a world to a
+state is passing that state. Letters: n states, S numbers in a state, A numbers in an action.
 """
 
 from abc import ABC, abstractmethod
@@ -47,7 +47,7 @@ class World(ABC):
 
     @abstractmethod
     def step(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """states (n, S), actions (n, A), clipped to [-1, 1] -> the next states (n, S). Deterministic."""
+        """states (n, S), actions (n, A), clipped to [-1, 1] -> the next states (n, S) float64. Deterministic."""
 
     @abstractmethod
     def contains(self, states: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The dot world with one dot (SMWM, arXiv:2606.20104): the action is the displacement. Units: pixels of a 64-pixel canvas.
+"""The dot world with one dot (SMWM, arXiv:2606.20104): the action is the displacement, in pixels of a 64-pixel canvas.
 
 There, training pairs are independent; here they form episodes in which a displacement that would leave the field is cut
 short, and the policy's actions are the displacements that happen.
@@ -34,20 +34,24 @@ class SingleDot(World):
         return rng.integers(LOW, HIGH + 1, (n, 2)).astype(np.float64)
 
     def step(self, states, actions):
-        return np.clip(states + np.rint(REACH * np.clip(actions, -1, 1)), LOW, HIGH)
+        return np.clip(states + np.rint(REACH * np.clip(actions, -1, 1, dtype=np.float64)), LOW, HIGH)
 
     def contains(self, states):
         return np.all((states >= LOW) & (states <= HIGH) & (states == np.rint(states)), axis=1)
 
     def draw(self, states, out):
-        """A pixel is red if its middle lies within the radius of the dot's middle; at 64 pixels these are 13."""
+        """A pixel is red if its middle lies within the radius of the dot's middle; at 64 pixels these are 13.
+
+        Under 32 pixels the radius stays at one pixel, or the dot could fall between the pixels.
+        """
         size = out.shape[1]
         scale = size / CANVAS
         centres = (states + 0.5) * scale - 0.5
-        corners = np.ceil(centres - RADIUS * scale).astype(int)
-        pixels = corners[:, :, None] + np.arange(int(2 * RADIUS * scale) + 1)
+        radius = max(RADIUS * scale, 1.0)
+        corners = np.ceil(centres - radius).astype(int)
+        pixels = corners[:, :, None] + np.arange(int(2 * radius) + 1)
         squares = (pixels - centres[:, :, None]) ** 2
-        red = squares[:, 1, :, None] + squares[:, 0, None, :] <= (RADIUS * scale) ** 2 + 1e-9
+        red = squares[:, 1, :, None] + squares[:, 0, None, :] <= radius**2 + 1e-9
         n, row, column = np.nonzero(red)
         out[:] = 255
         out[n, pixels[n, 1, row], pixels[n, 0, column], 1:] = 0

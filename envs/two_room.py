@@ -47,7 +47,7 @@ class TwoRoom(World):
 
     def step(self, states, actions):
         """A blocked move slides: the first thing it touches takes away the component into it."""
-        goals = np.clip(states + SPEED * np.clip(actions, -1, 1), LOW, HIGH)
+        goals = np.clip(states + SPEED * np.clip(actions, -1, 1, dtype=np.float64), LOW, HIGH)
         return _around_the_wall(states, goals)
 
     def contains(self, states):
@@ -79,11 +79,11 @@ class TwoRoom(World):
 
 
 def _in_slab(x):
-    return (LEFT < x) & (x < RIGHT)
+    return (x > LEFT) & (x < RIGHT)
 
 
 def _in_door(y):
-    return (DOOR_LOW <= y) & (y <= DOOR_HIGH)
+    return (y >= DOOR_LOW) & (y <= DOOR_HIGH)
 
 
 def _around_the_wall(starts, ends):
