@@ -1,0 +1,28 @@
+.DEFAULT_GOAL := study
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: study test check format ui
+
+study: .venv/.stamp
+	$(BIN)/python study/run.py --sweep predictor_size
+
+test: .venv/.stamp
+	$(BIN)/python -m pytest -q
+
+check: .venv/.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: .venv/.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+ui: .venv/.stamp
+	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui \
+		--backend-store-uri sqlite:///$(abspath runs)/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+.venv/.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@

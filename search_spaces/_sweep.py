@@ -1,0 +1,141 @@
+"""A sweep: a question, the arms that answer it, and how the answer is judged. Built and checked on import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import envs
+from search_spaces._spaces import Arm, ablate, grid, levels, methods, zipped
+from trainables import ids, plugins
+from trainables.config import TrialConfig
+from trainables.paths import assign_all, base_config, flatten
+from trainables.settings import ConfigError
+
+__all__ = ["Arm", "Sweep", "Trial", "ablate", "grid", "levels", "methods", "zipped"]
+
+FIRST_SCALE = "local"
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One config with one seed, trained and evaluated."""
+
+    arm: str
+    seed: int
+    config: TrialConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A declared set of arms with seeds; a mistake in it is a ConfigError as soon as the object is built.
+
+    A world that a larger scale names but this version lacks is an error only when that scale is asked for.
+    """
+
+    question: str
+    base: str  # method that the arms change
+    worlds: Mapping[str, str]  # scale -> the world it runs in unless told otherwise
+    arms: Sequence[Arm]
+    baseline: str  # arm that the others are compared with
+    seeds: Sequence[int] = range(3)
+    primary: str = "success_rate"  # the number that the question is about
+    margin: float = 0.05  # a difference of the primary measure below this does not matter
+    published: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)  # (world, scale) -> by arm
+    source: str | None = None  # of the published values
+    measures: Sequence[str] = ()  # costly ones, beside the scale's own
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"arms: {doubled[0]!r} is there twice")
+        _require("baseline", self.baseline, names)
+        for values in self.published.values():
+            for arm in values:
+                _require("published", arm, names)
+        for scale, world in self.worlds.items():
+            _require("worlds", scale, plugins.names("scales"))
+            if scale == FIRST_SCALE or world in envs.names():
+                self.trials(world, scale, {}, self.seeds[:1])
+
+    def world(self, scale: str) -> str:
+        """The world of that scale; ConfigError where the sweep names none."""
+        _require("scale", scale, plugins.names("scales"))
+        if scale not in self.worlds:
+            raise ConfigError(f"scale: the sweep names no world for {scale!r}, give one with --world")
+        return self.worlds[scale]
+
+    def trials(self, world: str, scale: str, sets: Mapping[str, Any], seeds: Iterable[int]) -> list[Trial]:
+        """Every arm with every seed, all arms of the first seed first: the base, the arm's changes, then `sets`.
+
+        Raises ConfigError for settings that cannot be, for a set on what the sweep varies, and for arms that agree.
+        """
+        base = base_config(self.base, world, scale)
+        base = assign_all(base, {f"measures.{name}": {} for name in self.measures})
+        plain = {arm.name: assign_all(base, arm.changes) for arm in self.arms}
+        configs = _apply(plain, sets)
+        self._check_distinct(configs)
+        self._check_primary(configs[self.baseline])
+        return [
+            Trial(name, seed, config.model_copy(update={"seed": seed}))
+            for seed in seeds
+            for name, config in configs.items()
+        ]
+
+    def _check_distinct(self, configs: Mapping[str, TrialConfig]) -> None:
+        """No arm is another one under a second name; ids tell, for they leave labels out."""
+        seen: dict[tuple, str] = {}
+        for name in sorted(configs, key=lambda name: name != self.baseline):
+            twin = seen.setdefault(identity(configs[name]), name)
+            if twin != name:
+                role = "the baseline" if twin == self.baseline else "arm"
+                raise ConfigError(f"arms: {name!r} changes nothing: it resolves to the same config as {role} {twin!r}")
+
+    def _check_primary(self, config: TrialConfig) -> None:
+        reported = [value for name in config.measures for value in plugins.load("measures", name).VALUES]
+        _require("primary", self.primary, reported)
+
+
+def identity(config: TrialConfig) -> tuple[str, ...]:
+    """What makes two configs one trial: the id of the training and of every measure."""
+    return ids.train_key(config), *sorted(ids.measure_key(config, name) for name in config.measures)
+
+
+def _apply(plain: Mapping[str, TrialConfig], sets: Mapping[str, Any]) -> dict[str, TrialConfig]:
+    """Every arm's config with `sets`, which must leave alone every setting in which the arms differ."""
+    if "seed" in sets:
+        raise ConfigError("seed: cannot be set, a sweep runs every arm with the same seeds; use --seeds")
+    swept = _swept(plain)
+    for given in sets:
+        for path in swept:
+            if _related(given, path):
+                raise ConfigError(f"{given}: cannot be set, the sweep varies {path}")
+    configs = {name: assign_all(config, sets) for name, config in plain.items()}
+    if changed := [path for path in swept if _column(plain, path) != _column(configs, path)]:
+        raise ConfigError(f"{', '.join(sets)}: cannot be set, it changes {changed[0]}, which the sweep varies")
+    return configs
+
+
+def _swept(configs: Mapping[str, TrialConfig]) -> list[str]:
+    """Every setting in which the arms differ."""
+    paths = sorted({path for config in configs.values() for path in flatten(config)})
+    return [path for path in paths if len(set(_column(configs, path))) > 1]
+
+
+def _column(configs: Mapping[str, TrialConfig], path: str) -> list[str]:
+    """One setting in every arm, as text that tells 1, "1" and absence apart."""
+    return [repr(flatten(config).get(path, _ABSENT)) for config in configs.values()]
+
+
+def _related(first: str, second: str) -> bool:
+    """Whether one path leads through the other."""
+    return f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")
+
+
+def _require(what: str, name: object, valid: Sequence[str]) -> None:
+    try:
+        plugins.require(what, name, list(valid))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
