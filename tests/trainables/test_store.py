@@ -127,7 +127,7 @@ def test_put_refuses_what_is_no_folder_of_its_own(store, wrong):
 def test_put_refuses_symbolic_links_since_their_content_lies_elsewhere(store, tmp_path):
     folder = fill(store.work(KEY))
     (folder / "weights").symlink_to(tmp_path)
-    with pytest.raises(StoreError, match="symbolic links.*weights"):
+    with pytest.raises(StoreError, match=r"symbolic links.*weights"):
         store.put(KEY, folder)
     assert store.get(KEY) is None
 
@@ -157,7 +157,8 @@ def test_a_damaged_entry_is_quarantined_with_a_warning_and_can_be_made_again(sto
     folder = put(store)
     damage(folder / name)
     assert store.get(KEY) is None
-    assert KEY in caplog.text and name in caplog.text
+    assert KEY in caplog.text
+    assert name in caplog.text
     assert not folder.exists()
     assert len(list((store.root / "quarantine").iterdir())) == 1
     assert contents(put(store)) == CONTENT == contents(store.get(KEY))
@@ -248,7 +249,7 @@ def test_a_malformed_key_is_refused_by_name(store, key, call):
         getattr(store, call)(key)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.text(max_size=30) | st.lists(st.sampled_from(["..", ".", "", "a", "work", "~", "b.c"]), max_size=5).map("/".join)
 )
@@ -467,7 +468,13 @@ def test_leases_change_hands_one_process_at_a_time(tmp_path):
     assert taken.wait(10)
 
 
-def beats(store, path):
+def test_a_lease_is_released_when_the_work_fails(store):
+    with pytest.raises(KeyError), store.lease(KEY):
+        raise KeyError("the work failed")
+    assert list((store.root / "leases").glob("train*")) == []
+
+
+def beats(path):
     os.utime(path, (0, 0))
     end = time.monotonic() + 10
     while path.stat().st_mtime == 0 and time.monotonic() < end:
@@ -477,9 +484,8 @@ def beats(store, path):
 
 def test_the_heart_beats_while_held_and_stops_with_its_thread(tmp_path):
     store = Store(tmp_path, stale=0.12)
-    with pytest.raises(KeyError), store.lease(KEY):
-        assert beats(store, tmp_path / "leases" / "train~ff00aa")
-        raise KeyError("the work failed")
+    with store.lease(KEY):
+        assert beats(tmp_path / "leases" / "train~ff00aa")
     assert not (tmp_path / "leases" / "train~ff00aa").exists()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lease")]
 
@@ -500,6 +506,7 @@ def test_a_lease_lost_to_another_is_neither_renewed_nor_released(tmp_path, caplo
 # --- JSON
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -534,7 +541,7 @@ def test_json_is_sorted_refuses_nan_and_leaves_no_pieces(tmp_path):
 @pytest.mark.parametrize("raw", [b"", b'{"a": ', b"\xff\xfe"])
 def test_damaged_json_is_named(tmp_path, raw):
     (tmp_path / "bad.json").write_bytes(raw)
-    with pytest.raises(ValueError, match="bad.json is not valid JSON"):
+    with pytest.raises(ValueError, match=r"bad\.json is not valid JSON"):
         read_json(tmp_path / "bad.json")
 
 
