@@ -103,3 +103,13 @@ def test_impossible_states_and_unknown_options_are_refused(name):
 def test_an_unknown_render_mode_is_refused():
     with pytest.raises(ValueError, match="render_mode must be None or one of"):
         type(make("two_room").unwrapped)("two_room", render_mode="human")
+
+
+@every
+def test_what_info_holds_is_the_callers_to_change(name):
+    env = make(name)
+    pixels, info = env.reset(seed=0)
+    goal = info["goal"].copy()
+    info["state"][:] = info["goal"][:] = 1e6
+    assert np.array_equal(env.render(), pixels)
+    assert np.array_equal(env.step(np.zeros(env.action_space.shape, np.float32))[4]["goal"], goal)
