@@ -38,6 +38,7 @@ def assign(config: TrialConfig, path: str, value: Any) -> TrialConfig:
     if path in FIXED:
         raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
     tree = config.model_dump()
+    _join(tree, path)
     for part, chosen in _expand(tree, path, value).items():
         _put(tree, part, chosen)
     return _check(_honest_size(tree, path))
@@ -95,6 +96,16 @@ def _filled(scale: Any, key: str, part: Any) -> Any:
     return {name: {**scale.SIZES.get(f"{key}.{name}", {}), **given} for name, given in part.items()}
 
 
+def _join(tree: dict, path: str) -> None:
+    """A term or measure that a path names and the config lacks joins it, as in `terms.sigreg.weight=0.09` for a mixture."""
+    folder, *rest = path.split(".")
+    if folder in NAMED and rest:
+        _known(folder, rest[0], plugins.names(folder))
+        sizes = plugins.load("scales", tree["scale"]).SIZES.get(f"{folder}.{rest[0]}", {})
+        settings = plugins.load(folder, rest[0]).Config(**sizes).model_dump()
+        tree[folder] = {**tree[folder], rest[0]: tree[folder].get(rest[0], settings)}
+
+
 def _honest_size(tree: dict, path: str) -> dict:
     predictor, sizes = tree["predictor"], plugins.load("scales", tree["scale"]).SIZES["predictor.size"]
     named = sizes.get(predictor.get("size"), {})
@@ -110,9 +121,7 @@ def _put(tree: dict, path: str, value: Any) -> None:
     while rest:
         here = _branch(here, node, done)
         done, node, rest = f"{done}{node}.", rest[0], rest[1:]
-    if done.rstrip(".") in NAMED and isinstance(here, dict):
-        _known(done.rstrip("."), node, plugins.names(done.rstrip(".")))
-    elif tree is not here or node not in TrialConfig.model_fields:
+    if tree is not here or node not in TrialConfig.model_fields:
         _known_key(here, node, done)
     here[node] = value
 

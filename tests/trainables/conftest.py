@@ -1,0 +1,57 @@
+"""A trial small enough for a test, and its episodes."""
+
+from __future__ import annotations
+
+import pytest
+
+from trainables import ids, pipeline
+from trainables.paths import assign_all, base_config
+from trainables.store import Store
+
+TINY = {
+    "data.image_size": 32,
+    "data.episodes": 8,
+    "data.held_out": 6,
+    "data.steps": 50,
+    "encoder.channels": 4,
+    "encoder.features": 32,
+    "projector.dim": 16,
+    "projector.width": 32,
+    "predictor.size": "tiny",
+    "optim.steps": 12,
+    "optim.batch": 16,
+    "planner.samples": 16,
+    "planner.iterations": 2,
+    "planner.elites": 4,
+    "protocol.tasks": 10,
+    "protocol.chunk": 4,
+    "measures.probe_r2.fit": 200,
+    "measures.probe_r2.score": 100,
+    "measures.latent_spectrum.frames": 200,
+    "measures.rollout_error.clips": 40,
+}
+
+
+def tiny_config(method: str = "smwm", world: str = "two_room", **changes):
+    """A config of seconds; `changes` by path with "__" for the dots."""
+    sets = {path.replace("__", "."): value for path, value in changes.items()}
+    tiny = TINY if world == "two_room" else {k: v for k, v in TINY.items() if k != "data.steps"}
+    return assign_all(base_config(method, world, "local"), tiny | sets)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The function that makes small configs."""
+    return tiny_config
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory) -> Store:
+    """A store that the tests of a session share, so that episodes are recorded once."""
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
+def data(shelf):
+    """The function that gives a config's episodes by split."""
+    return lambda config: {split: pipeline.ensure_data(config, shelf, split) for split in ids.SPLITS}

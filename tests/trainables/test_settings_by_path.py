@@ -1,0 +1,114 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables import ids, plugins
+from trainables.paths import assign, assign_all, base_config, flatten, parse_value
+from trainables.settings import ConfigError
+
+SMWM = base_config("smwm", "two_room", "local")
+
+BAD = [
+    ("optim.stps", 10, "optim.stps: no such setting, did you mean 'steps'?"),
+    ("optimm.steps", 10, "optimm: no such setting, did you mean 'optim'?"),
+    ("optim.steps", 1.5, "optim.steps: 1.5: Input should be a valid integer"),
+    ("optim.steps", "many", "optim.steps: 'many': Input should be a valid integer"),
+    ("optim.steps", True, "optim.steps: True: Input should be a valid integer"),
+    ("optim.lr", -1.0, "optim.lr: -1.0: Input should be greater than 0"),
+    ("optim.lr.peak", 1.0, "optim.lr: is a single value (0.001) and has no settings below it"),
+    ("encoder", "resnet", "encoder: 'resnet' is unknown"),
+    ("encoder.wdth", 3, "encoder.wdth: no such setting"),
+    ("encoder.channels", 0, "encoder.channels: 0: Input should be greater than or equal to 1"),
+    ("predictor.size", "smal", "predictor.size: 'smal' is unknown, did you mean 'small'?"),
+    ("terms.invers.weight", 1.0, "terms: 'invers' is unknown, did you mean 'inverse'?"),
+    ("terms.inverse.weight", -1.0, "terms.inverse.weight: -1.0: Input should be greater than or equal to 0"),
+    ("method", "smvm", "method: 'smvm' is unknown, did you mean 'smwm'?"),
+    ("data.world", "push_t", "data.world: cannot be set here, use --world"),
+    ("workers", 2, "workers=2 needs executor=train"),
+    ("planner.elites", 4000, "elites=4000 is more than samples=128"),
+    ("measures.succes_rate", {}, "measures: 'succes_rate' is unknown, did you mean 'success_rate'?"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD)
+def test_a_bad_setting_is_refused_with_its_name_and_the_nearest_valid_one(path, value, message):
+    with pytest.raises(ConfigError) as refused:
+        assign(SMWM, path, value)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("arguments", [("smvm", "two_room", "local"), ("smwm", "two_rom", "local"), ("smwm", "two_room", "loca")])
+def test_unknown_method_world_or_scale_names_the_nearest(arguments):
+    with pytest.raises(ConfigError, match="did you mean '(smwm|two_room|local)'"):
+        base_config(*arguments)
+
+
+def test_shorter_paths_come_first_whatever_their_order():
+    one = assign_all(SMWM, {"encoder.depth": 2, "encoder": "vit"})
+    assert (one.encoder.name, one.encoder.depth, one.encoder.width) == ("vit", 2, 64)
+
+
+def test_a_size_that_no_longer_tells_the_truth_becomes_custom():
+    assert assign(SMWM, "predictor.depth", 3).predictor.size == "custom"
+    assert assign(SMWM, "predictor.depth", SMWM.predictor.depth).predictor.size == "small"
+    assert assign(SMWM, "predictor.dropout", 0.2).predictor.size == "small"
+
+
+def test_a_method_brings_its_terms_at_the_sizes_of_the_scale():
+    lewm = assign(SMWM, "method", "lewm")
+    assert set(lewm.terms) == {"forward", "sigreg"}
+    assert lewm.terms["sigreg"].projections == 128
+    assert base_config("lewm", "two_room", "paper").terms["sigreg"].projections == 1024
+
+
+def test_a_term_that_is_named_joins_the_objective_as_a_mixture():
+    mixture = assign(SMWM, "terms.sigreg.weight", 0.05)
+    assert (mixture.terms["sigreg"].weight, mixture.terms["sigreg"].projections) == (0.05, 128)
+    assert mixture.terms["inverse"] == SMWM.terms["inverse"]
+
+
+def test_flatten_lists_every_setting_once_and_assigning_them_back_changes_nothing():
+    flat = flatten(SMWM)
+    assert flat["terms.inverse.weight"] == 0.1 and flat["data.world"] == "two_room"
+    again = assign_all(SMWM, {path: flat[path] for path in ("optim.lr", "terms.inverse.weight", "predictor.mlp")})
+    assert again == SMWM
+
+
+@given(st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(min_size=1)))
+def test_a_value_on_the_command_line_is_json_or_text(value):
+    import json
+
+    assert parse_value(json.dumps(value)) == value
+
+
+@given(st.text(min_size=1, max_size=12), st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=5)))
+def test_no_path_and_value_gets_through_unchecked(path, value):
+    try:
+        config = assign(SMWM, path, value)
+    except ConfigError as error:
+        assert str(error)
+    else:
+        assert flatten(config) != flatten(SMWM) or flatten(SMWM).get(path) == value
+
+
+def test_the_id_of_a_training_depends_on_what_is_trained_and_on_nothing_else():
+    key = ids.train_key(SMWM)
+    for path, value in {"executor": "train", "planner.samples": 64, "protocol.tasks": 7, "data.held_out": 100}.items():
+        assert ids.train_key(assign(SMWM, path, value)) == key
+    for path, value in {"seed": 1, "threads": 2, "precision": "bf16", "optim.lr": 2e-3, "data.episodes": 9}.items():
+        assert ids.train_key(assign(SMWM, path, value)) != key
+
+
+def test_the_id_of_a_measure_depends_on_its_settings_and_on_the_training():
+    for name in plugins.names("measures"):
+        key = ids.measure_key(SMWM, name)
+        assert key.startswith(ids.train_key(SMWM) + f"/measures/{name}-")
+        assert ids.measure_key(assign(SMWM, "seed", 1), name) != key
+    assert ids.measure_key(assign(SMWM, "planner.samples", 64), "success_rate") != ids.measure_key(SMWM, "success_rate")
+    assert ids.measure_key(assign(SMWM, "planner.samples", 64), "probe_r2") == ids.measure_key(SMWM, "probe_r2")
+
+
+def test_test_and_validation_episodes_do_not_depend_on_the_amount_of_training_data():
+    more = assign(SMWM, "data.episodes", 500)
+    assert ids.data_key(more, "train") != ids.data_key(SMWM, "train")
+    assert ids.data_key(more, "test") == ids.data_key(SMWM, "test") != ids.data_key(SMWM, "validation")

@@ -1,0 +1,80 @@
+import math
+
+import pytest
+import torch
+
+from trainables import plugins
+from trainables.collective import batch_mean
+from trainables.terms import forward, inverse, sigreg
+from trainables.terms._latents import Dims, Latents
+
+
+def latents(z, predicted=None, actions=None, seed=0):
+    predicted = z[:, 1:] if predicted is None else predicted
+    actions = torch.zeros(len(z), z.shape[1] - 1, 4) if actions is None else actions
+    return Latents(z, predicted, actions, torch.Generator().manual_seed(seed), batch_mean, 1)
+
+
+def sample(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", plugins.names("terms"))
+def test_every_term_is_a_finite_scalar_whose_gradient_reaches_the_latent(name):
+    term, config = plugins.load("terms", name), plugins.load("terms", name).Config()
+    z = sample(32, 3, 1, 8).requires_grad_()
+    batch = latents(z, predicted=sample(32, 2, 1, 8, seed=1), actions=sample(32, 2, 4, seed=2))
+    loss = term.loss(config, term.head(config, Dims(latent=8, action=4)), batch)
+    loss.backward()
+    assert loss.shape == () and math.isfinite(loss.item())
+    assert z.grad.abs().sum() > 0
+    assert config.name == name and config.weight >= 0
+
+
+def test_forward_is_the_mean_squared_error_with_gradients_into_the_target_too():
+    z = torch.tensor([[[[1.0, 2.0]], [[4.0, 0.0]]]], requires_grad=True)
+    predicted = torch.tensor([[[[3.0, 2.0]]]], requires_grad=True)
+    loss = forward.loss(forward.Config(), None, latents(z, predicted))
+    assert loss.item() == ((3 - 4) ** 2 + (2 - 0) ** 2) / 2
+    loss.backward()
+    assert z.grad[0, 1, 0].tolist() == [1.0, -2.0]  # -2 (predicted - target) / 2
+    assert predicted.grad[0, 0, 0].tolist() == [-1.0, 2.0]
+
+
+def test_inverse_is_the_mean_squared_error_of_the_action():
+    head = inverse.head(inverse.Config(width=8), Dims(latent=2, action=4))
+    torch.nn.init.zeros_(head[-1].weight)
+    torch.nn.init.constant_(head[-1].bias, 0.5)
+    actions = torch.tensor([0.5, 0.5, 1.5, -0.5]).expand(3, 1, 4)
+    assert inverse.loss(inverse.Config(), head, latents(sample(3, 2, 1, 2), actions=actions)).item() == 0.5
+
+
+def test_sigreg_is_about_one_for_a_standard_normal_batch():
+    # E (mean cos - phi)^2 + E (mean sin)^2 = (1 - phi^2) / B, so the mean is the integral of w (1 - phi^2) over [-3, 3]:
+    # sqrt(2 pi) - sqrt(2 pi / 3) = 1.06, less the tails beyond 3.
+    values = [sigreg.loss(sigreg.Config(), None, latents(sample(256, 1, 1, 32, seed=s), seed=s)) for s in range(20)]
+    assert torch.stack(values).mean().item() == pytest.approx(1.0, abs=0.1)
+
+
+def test_sigreg_of_a_constant_batch_is_what_the_formula_gives():
+    # cos = 1 and sin = 0 at every knot: B * sum_t w_t (1 - exp(-t^2 / 2))^2 by the trapezoid rule on [-3, 3].
+    t = torch.linspace(-3, 3, 33, dtype=torch.float64)
+    value = (1 - torch.exp(-t**2 / 2)) ** 2 * torch.exp(-(t**2) / 2)
+    expected = 256 * torch.trapezoid(value, t).item()
+    loss = sigreg.loss(sigreg.Config(), None, latents(torch.zeros(256, 2, 1, 16)))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert expected == pytest.approx(103, abs=1)
+
+
+def test_sigreg_notices_shift_and_scale_but_not_the_order_of_rows():
+    z = sample(256, 1, 1, 16)
+    value = sigreg.loss(sigreg.Config(), None, latents(z)).item()
+    assert sigreg.loss(sigreg.Config(), None, latents(z.flip(0))).item() == pytest.approx(value, rel=1e-4)
+    for worse in (z + 1, 2 * z, z / 3):
+        assert sigreg.loss(sigreg.Config(), None, latents(worse)).item() > 3 * value
+
+
+def test_sigreg_draws_its_directions_from_the_given_generator():
+    z = sample(64, 1, 1, 16)
+    one, again, other = (sigreg.loss(sigreg.Config(), None, latents(z, seed=s)).item() for s in (1, 1, 2))
+    assert one == again != other
