@@ -1,0 +1,160 @@
+"""A study is a sweep in one world at one scale under some settings; its plan is what is done and what that leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+import search_spaces
+from search_spaces._sweep import FIRST_SCALE, Sweep, Trial
+from trainables import ids, pipeline
+from trainables.config import TrialConfig
+from trainables.paths import flatten
+from trainables.settings import ConfigError
+from trainables.store import Store, read_json
+
+# Of one trial where nothing like it was ever run: local on two CPU cores, the others on one GPU.
+GUESSED_HOURS = {"local": 0.05, "gpu": 0.2, "paper": 5.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """(sweep, world, scale, sets): one parent run in MLflow and one report folder; more seeds extend it."""
+
+    name: str
+    sweep: Sweep
+    world: str
+    scale: str
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...]
+
+    @cached_property
+    def trials(self) -> list[Trial]:
+        """Every arm with every seed; ConfigError for settings that cannot be."""
+        return self.sweep.trials(self.world, self.scale, self.sets, self.seeds)
+
+    @property
+    def key(self) -> str:
+        """The study's name: the sweep's alone where nothing was asked for but the sweep."""
+        if not self.sets and self.scale == FIRST_SCALE and self.world == self.sweep.worlds[FIRST_SCALE]:
+            return self.name
+        parts = [self.name, self.world, self.scale, *([ids.digest(dict(self.sets))] if self.sets else [])]
+        return "--".join(parts)
+
+
+def make_study(
+    name: str, *, world: str | None = None, scale: str = FIRST_SCALE, sets: Mapping[str, Any], seeds: int | None = None
+) -> Study:
+    """The study of a command line, its trials checked; ConfigError for anything that cannot be."""
+    sweep = search_spaces.load(name)
+    if seeds is not None and seeds < 1:
+        raise ConfigError(f"seeds: {seeds} is out of range, at least 1 is needed")
+    found = Study(
+        name=name,
+        sweep=sweep,
+        world=world or sweep.world(scale),
+        scale=scale,
+        sets=sets,
+        seeds=tuple(sweep.seeds if seeds is None else range(seeds)),
+    )
+    _ = found.trials
+    return found
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial, its state ("done", "failed" or "to run"), and the hours it is expected to take from scratch."""
+
+    trial: Trial
+    state: str
+    hours: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every trial of a study; `evidence` is the number of past trials that the hours come from."""
+
+    planned: list[Planned]
+    evidence: int
+
+    @property
+    def open(self) -> list[Planned]:
+        """What is to run, the failed included."""
+        return [planned for planned in self.planned if planned.state != "done"]
+
+    @property
+    def hours(self) -> float:
+        """Of all that is to run, one after the other."""
+        return sum(planned.hours for planned in self.open)
+
+    def count(self, state: str) -> int:
+        """Trials in that state."""
+        return sum(planned.state == state for planned in self.planned)
+
+
+def plan(study: Study, store: Store) -> Plan:
+    """What of the study the store holds, and how long the rest may take."""
+    states = [pipeline.state(trial.config, store) for trial in study.trials]
+    past = [] if set(states) == {"done"} else _past(store, study.world, study.scale)
+    rows = zip(study.trials, states, strict=True)
+    return Plan([Planned(trial, state, _hours(trial.config, past)) for trial, state in rows], len(past))
+
+
+def summary(plan: Plan) -> str:
+    """The plan in one line."""
+    states = ", ".join(f"{plan.count(state)} {state}" for state in ("done", "failed", "to run") if plan.count(state))
+    if not plan.open:
+        return f"{len(plan.planned)} trials: {states}"
+    source = f"from {plan.evidence} past trials" if plan.evidence else "a guess, none like them was run yet"
+    return f"{len(plan.planned)} trials: {states}; about {plan.hours:.2f} trial-hours of work ({source})"
+
+
+def trial_id(trial: Trial) -> str:
+    """The id of the trial's training, by which the store knows it."""
+    return ids.train_key(trial.config).removeprefix("train/")
+
+
+def changes(study: Study, arm: str) -> str:
+    """What an arm changes, in one line."""
+    changed = next(each.changes for each in study.sweep.arms if each.name == arm)
+    return ", ".join(f"{path}={value}" for path, value in changed.items()) or "nothing"
+
+
+def _hours(config: TrialConfig, past: list[tuple[dict[str, Any], float]]) -> float:
+    """The mean over the past trials that share the most settings with this one."""
+    if not past:
+        return GUESSED_HOURS.get(config.scale, 1.0)
+    mine = flatten(config).items()
+    shared = [sum(1 for path, value in mine if theirs.get(path) == value and path != "seed") for theirs, _ in past]
+    nearest = [seconds for (_, seconds), count in zip(past, shared, strict=True) if count == max(shared)]
+    return sum(nearest) / len(nearest) / 3600
+
+
+def _past(store: Store, world: str, scale: str) -> list[tuple[dict[str, Any], float]]:
+    """(settings, seconds) of finished trainings and their measures, whichever study they were for."""
+    keys = store.keys("train/")
+    trained = [store.root / key for key in keys if key.count("/") == 1]
+    found = [(folder, _settings(folder)) for folder in trained]
+    return [
+        (settings, read_json(folder / "result.json")["seconds"] + _measuring(folder, keys, store.root))
+        for folder, settings in found
+        if settings and (settings["data.world"], settings["scale"]) == (world, scale)
+    ]
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """The flat config of a training; empty if an older version wrote one that is no longer understood."""
+    try:
+        return flatten(TrialConfig.model_validate(read_json(folder / "config.json")))
+    except ValidationError:
+        return {}
+
+
+def _measuring(folder: Path, keys: Iterable[str], root: Path) -> float:
+    mine = [root / key for key in keys if (root / key).parent.parent == folder]
+    return sum(read_json(part / "values.json")["seconds"] for part in mine)

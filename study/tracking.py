@@ -1,0 +1,264 @@
+"""The record in MLflow, written by the driver alone: a parent run per study, a child run per trial.
+
+Runs are found again by their tags, and what they lack is filled in from the store, so that a server that was away, a
+driver that was killed and trials that another study ran leave no gap. A server that cannot be reached costs a warning,
+never the study.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from search_spaces._sweep import Trial
+from study.plan import Study, changes
+from trainables import ids, pipeline
+from trainables.settings import ConfigError
+from trainables.store import Store
+
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # A server that is away must not hold up a study.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+}
+BATCH = 1000  # metrics that MLflow takes at a time
+PATIENCE = 60.0  # s to wait at the end for what is still to be written
+
+
+def check_uri(uri: str) -> None:
+    """ConfigError for a tracking URI of a kind that MLflow does not serve."""
+    scheme = urlparse(uri).scheme.split("+")[0]
+    if scheme not in SCHEMES:
+        raise ConfigError(
+            f"tracking-uri: {uri!r} has no known scheme; valid: {', '.join(SCHEMES)}, as in sqlite:///..."
+        )
+
+
+def default_uri(store: Store) -> str:
+    """A database in the store."""
+    return f"sqlite:///{store.root}/mlflow.db"
+
+
+class Tracker:
+    """Listener of `execute`. A thread does the writing: trials wait while the driver is busy, so it must not wait."""
+
+    def __init__(self, study: Study, store: Store, uri: str, warn: Callable[[str], None]):
+        self._study, self._store, self._uri, self._warn = study, store, uri, warn
+        self._jobs: queue.Queue[Callable[[Runs], None] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    def started(self, trial: Trial) -> None:
+        """The trial's run appears."""
+        self._jobs.put(lambda runs: runs.open(trial))
+
+    def reported(self, trial: Trial, report: dict[str, Any]) -> None:
+        """Its loss curve grows."""
+        if report["points"]:
+            self._jobs.put(lambda runs: runs.log(trial, report["points"]))
+
+    def finished(self, trial: Trial) -> None:
+        """Its record is complete, or says why not."""
+        record = pipeline.record_part(trial.config, self._store)
+        self._jobs.put(lambda runs: runs.close(trial, record, _points(trial, self._store)))
+
+    def complete(self, records: list[dict[str, Any]], report: Path) -> None:
+        """Fill in every trial and the report from the store, then end; returns when all is written or given up."""
+        for trial, record in zip(self._study.trials, records, strict=True):
+            if record["status"] != "missing":
+                self._jobs.put(lambda runs, t=trial, r=record: runs.close(t, r, _points(t, self._store)))
+        crashed = any(record["status"] in ("crashed", "missing") for record in records)
+        self._jobs.put(lambda runs: runs.finish(report, "FAILED" if crashed else "FINISHED"))
+        self._jobs.put(None)
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            self._warn(self._away("it is too slow"))
+
+    def _work(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            runs = Runs(self._study, self._store, self._uri)
+            while (job := self._jobs.get()) is not None:
+                job(runs)
+        except (MlflowException, OSError) as error:
+            self._warn(self._away(str(error).strip().splitlines()[0]))
+
+    def _away(self, why: str) -> str:
+        return (
+            f"the tracking server {self._uri} cannot be written ({why[:200]}); the study goes on, and the same command "
+            "fills in the record when it can"
+        )
+
+
+class Runs:
+    """The runs of one study; raises MlflowException when the server cannot be reached."""
+
+    def __init__(self, study: Study, store: Store, uri: str):
+        self._client = client(uri)
+        self._study, self._store = study, store
+        self._experiment = self._find_experiment(uri)
+        self._parent = self._find_parent()
+        self._children = {_place(run.data.tags): run for run in children(self._client, self._parent)}
+        self._last: dict[str, int] = {}  # step of the newest point of each run's curve
+        self._client.update_run(self._parent, status="RUNNING")
+
+    def open(self, trial: Trial) -> str:
+        """The id of the trial's run, made now if there is none."""
+        place = _place_of(trial)
+        if place not in self._children:
+            self._children[place] = self._create(trial)
+        return self._children[place].info.run_id
+
+    def log(self, trial: Trial, points: Iterable[dict[str, float]]) -> None:
+        """Add points {"step": ..., name: value, ...} that the run does not have yet."""
+        from mlflow.entities import Metric
+
+        run = self.open(trial)
+        last, now = self._last_step(run), int(time.time() * 1000)
+        new = [point for point in points if point["step"] > last]
+        metrics = [
+            Metric(f"train/{name}", value, now, point["step"])
+            for point in new
+            for name, value in point.items()
+            if name != "step" and value is not None
+        ]
+        for start in range(0, len(metrics), BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
+        self._last[run] = max([last, *(point["step"] for point in new)])
+
+    def close(self, trial: Trial, record: dict[str, Any], points: Iterable[dict[str, float]]) -> None:
+        """Log what the run lacks of a trial's record and end the run; nothing to do if it has that record already."""
+        from mlflow.entities import Metric, RunTag
+
+        run, content = self.open(trial), _content(trial, record)
+        mark, now = ids.digest(content), int(time.time() * 1000)
+        if self._children[_place_of(trial)].data.tags.get("record") == mark:
+            return
+        self.log(trial, points)
+        values = {f"measure/{name}": value for name, value in record["measures"].items()}
+        values |= {f"seconds/{name}": value for name, value in record["seconds"].items()}
+        self._client.log_batch(run, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
+        self._artifact(run, "record.json", content)
+        about = {"status": record["status"], **_provenance(record), "record": mark}
+        self._client.log_batch(run, tags=[RunTag(name, str(value)) for name, value in about.items()])
+        crashed = record["status"] in ("crashed", "missing")
+        self._client.set_terminated(run, "FAILED" if crashed else "FINISHED")
+
+    def finish(self, report: Path, status: str) -> None:
+        """Keep the report's files with the parent run and end it."""
+        for file in sorted(report.iterdir()):
+            self._client.log_artifact(self._parent, str(file), "report")
+        self._client.set_terminated(self._parent, status)
+
+    def _find_experiment(self, uri: str) -> str:
+        found = self._client.get_experiment_by_name(self._study.name)
+        if found:
+            return found.experiment_id
+        served = urlparse(uri).scheme in ("http", "https")
+        location = None if served else (self._store.root / "artifacts" / self._study.name).as_uri()
+        return self._client.create_experiment(self._study.name, artifact_location=location)
+
+    def _find_parent(self) -> str:
+        found = self._client.search_runs([self._experiment], f"tags.study = '{self._study.key}'", max_results=1)
+        if found:
+            return found[0].info.run_id
+        study, sweep = self._study, self._study.sweep
+        tags = {"study": study.key, "sweep": study.name, "world": study.world, "scale": study.scale}
+        tags |= {"question": sweep.question, "mlflow.note.content": sweep.question}
+        return self._client.create_run(self._experiment, tags=tags, run_name=study.key).info.run_id
+
+    def _create(self, trial: Trial) -> Any:
+        from mlflow.entities import Param
+
+        tags = dict(zip(("arm", "seed", "trial"), _place_of(trial), strict=True))
+        tags |= {"mlflow.parentRunId": self._parent, "changes": changes(self._study, trial.arm)}
+        run = self._client.create_run(self._experiment, tags=tags, run_name=f"{trial.arm}, seed {trial.seed}")
+        settings = pipeline.record_part(trial.config, self._store)["config"]
+        params = [Param(path, str(value)) for path, value in settings.items()]
+        self._client.log_batch(run.info.run_id, params=params)
+        return run
+
+    def _last_step(self, run: str) -> int:
+        if run not in self._last:
+            history = self._client.get_metric_history(run, "train/loss")
+            self._last[run] = max((point.step for point in history), default=0)
+        return self._last[run]
+
+    def _artifact(self, run: str, name: str, content: Any) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / name
+            file.write_text(json.dumps(content, sort_keys=True, indent=1))
+            self._client.log_artifact(run, str(file))
+
+
+def client(uri: str) -> Any:
+    """A quiet MLflow client that gives up soon."""
+    os.environ.update(ENVIRONMENT)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def children(client: Any, parent: str) -> list[Any]:
+    """The child runs of a parent run."""
+    experiment = client.get_run(parent).info.experiment_id
+    found, token = [], None
+    while token != "":
+        page = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", page_token=token)
+        found, token = [*found, *page], page.token or ""
+    return found
+
+
+def read_records(uri: str, study: Study) -> list[dict[str, Any]]:
+    """The records of a study as MLflow keeps them, in the plan's order; those of earlier recipes are left out."""
+    api = client(uri)
+    experiment = api.get_experiment_by_name(study.name)
+    parents = api.search_runs([experiment.experiment_id], f"tags.study = '{study.key}'") if experiment else []
+    runs = {_place(run.data.tags): run for parent in parents for run in children(api, parent.info.run_id)}
+    wanted = [runs[place] for place in map(_place_of, study.trials) if place in runs]
+    with tempfile.TemporaryDirectory() as folder:
+        return [
+            json.loads(Path(api.download_artifacts(run.info.run_id, "record.json", folder)).read_text())
+            for run in wanted
+            if "record" in run.data.tags
+        ]
+
+
+def _points(trial: Trial, store: Store) -> list[dict[str, float]]:
+    """The training history as points."""
+    history = pipeline.history(trial.config, store)
+    return [dict(zip(history, values, strict=True)) for values in zip(*history.values(), strict=True)]
+
+
+def _content(trial: Trial, record: dict[str, Any]) -> dict[str, Any]:
+    return {"arm": trial.arm, "seed": trial.seed, **record}
+
+
+def _provenance(record: dict[str, Any]) -> dict[str, Any]:
+    versions = {f"version.{name}": version for name, version in record["versions"].items()}
+    return {"commit": record["commit"], "dirty": record["dirty"], "device": record["device"], **versions}
+
+
+def _place(tags: dict[str, str]) -> tuple[str, str, str]:
+    return tags["arm"], tags["seed"], tags["trial"]
+
+
+def _place_of(trial: Trial) -> tuple[str, str, str]:
+    return trial.arm, str(trial.seed), ids.train_key(trial.config).removeprefix("train/")
