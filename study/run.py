@@ -130,6 +130,7 @@ def _execute(study: plans.Study, store: Store, plan: plans.Plan, tracker: Any, a
         with progress.Progress(plan, store, study.sweep.primary, console) as shown:
             execute([planned.trial for planned in plan.open], store, [shown, tracker], address=address)
     except KeyboardInterrupt:
+        tracker.stop()
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
 
@@ -149,5 +150,8 @@ def _refuse(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -64,7 +64,7 @@ class Tracker:
 
     def started(self, trial: Trial) -> None:
         """The trial's run appears."""
-        self._jobs.put(lambda runs: runs.open(trial))
+        self._jobs.put(lambda runs: runs.start(trial))
 
     def reported(self, trial: Trial, report: dict[str, Any]) -> None:
         """Its loss curve grows."""
@@ -83,6 +83,14 @@ class Tracker:
                 self._jobs.put(lambda runs, t=trial, r=record: runs.close(t, r, _points(t, self._store)))
         crashed = any(record["status"] in ("crashed", "missing") for record in records)
         self._jobs.put(lambda runs: runs.finish(report, "FAILED" if crashed else "FINISHED"))
+        self._end()
+
+    def stop(self) -> None:
+        """End without a result: whatever still runs was stopped."""
+        self._jobs.put(Runs.stop)
+        self._end()
+
+    def _end(self) -> None:
         self._jobs.put(None)
         self._thread.join(PATIENCE)
         if self._thread.is_alive():
@@ -114,6 +122,7 @@ class Runs:
         self._experiment = self._find_experiment(uri)
         self._parent = self._find_parent()
         self._children = {_place(run.data.tags): run for run in children(self._client, self._parent)}
+        self._running: set[str] = set()
         self._last: dict[str, int] = {}  # step of the newest point of each run's curve
         self._client.update_run(self._parent, status="RUNNING")
 
@@ -123,6 +132,11 @@ class Runs:
         if place not in self._children:
             self._children[place] = self._create(trial)
         return self._children[place].info.run_id
+
+    def start(self, trial: Trial) -> None:
+        """Mark the trial's run as running."""
+        self._running.add(self.open(trial))
+        self._client.update_run(self.open(trial), status="RUNNING")
 
     def log(self, trial: Trial, points: Iterable[dict[str, float]]) -> None:
         """Add points {"step": ..., name: value, ...} that the run does not have yet."""
@@ -155,15 +169,23 @@ class Runs:
         self._client.log_batch(run, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
         self._artifact(run, "record.json", content)
         about = {"status": record["status"], **_provenance(record), "record": mark}
-        self._client.log_batch(run, tags=[RunTag(name, str(value)) for name, value in about.items()])
+        self._client.log_batch(
+            run, tags=[RunTag(name, str(value)) for name, value in about.items() if value is not None]
+        )
         crashed = record["status"] in ("crashed", "missing")
         self._client.set_terminated(run, "FAILED" if crashed else "FINISHED")
+        self._running.discard(run)
 
     def finish(self, report: Path, status: str) -> None:
         """Keep the report's files with the parent run and end it."""
         for file in sorted(report.iterdir()):
             self._client.log_artifact(self._parent, str(file), "report")
         self._client.set_terminated(self._parent, status)
+
+    def stop(self) -> None:
+        """End the runs that are under way without a result."""
+        for run in (*self._running, self._parent):
+            self._client.set_terminated(run, "KILLED")
 
     def _find_experiment(self, uri: str) -> str:
         found = self._client.get_experiment_by_name(self._study.name)
