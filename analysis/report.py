@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from analysis import figures, tables
 from analysis import records as trial_records
 from analysis.records import Record, Study
 
@@ -28,4 +29,8 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     trial_records.write(found, folder / "records.parquet")
     (folder / "study.json").write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / "table.md").write_text(tables.markdown(study, found), encoding="utf-8")
+    (folder / "table.tex").write_text(tables.latex(study, found), encoding="utf-8")
+    tables.summary(study, found).write_csv(folder / "table.csv")
+    figures.save(figures.draw(study, found), folder)
     return folder

@@ -1,0 +1,164 @@
+"""What a table or figure must say in words: what was asked and judged how, what went wrong, what to be careful about."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+
+from analysis.records import STATUSES, Record, Study
+from analysis.statistics import EXACT_SEEDS, LEAST_SEEDS
+from analysis.summary import is_rate
+
+COUNTED = ("collapsed", "diverged", "crashed", "missing")
+
+
+def title(study: Study) -> str:
+    """Sweep, world and scale."""
+    return f"{study.sweep}: world {study.world}, scale {study.scale}"
+
+
+def setting(study: Study, records: list[Record]) -> list[str]:
+    """Question, primary measure, baseline, margin, protocol, seeds and what was set by hand."""
+    lines = [
+        f"Question: {study.question}",
+        f"Primary measure: {study.primary}. Baseline: {study.baseline}. Margin: {quantity(study, study.margin)}.",
+        f"World: {study.world}. Scale: {study.scale}. Protocol: {protocol(records)}.",
+        f"Seeds: {', '.join(map(str, study.seeds))}.",
+    ]
+    if study.measured_alike:
+        lines.append(f"Published values: {study.source or 'no source given'} ({study.published_at}).")
+    return lines + ([f"Set: {', '.join(f'{k}={v}' for k, v in sorted(study.sets.items()))}."] if study.sets else [])
+
+
+def protocol(records: list[Record]) -> str:
+    """The protocol that the trials' configs name; several values of one setting stand side by side."""
+    order = ("name", "split", "tasks", "offset", "budget")
+    found = {key: {str(r.config[f"protocol.{key}"]) for r in records if f"protocol.{key}" in r.config} for key in order}
+    texts = {key: " | ".join(sorted(values)) for key, values in found.items() if values}
+    if "name" not in texts:
+        return "not recorded"
+    words = {
+        "split": "{} split",
+        "tasks": "{} tasks",
+        "offset": "goal {} env steps ahead",
+        "budget": "at most {} steps",
+    }
+    return ", ".join([texts["name"], *(words[key].format(text) for key, text in texts.items() if key in words)])
+
+
+def quantity(study: Study, value: float) -> str:
+    """A difference of the primary measure in words."""
+    return f"{value * 100:g} points" if is_rate(study.primary) else f"{value:g}"
+
+
+def intervals(study: Study, table: pl.DataFrame) -> list[str]:
+    """How the intervals and verdicts came about."""
+    family = table.filter(measure=study.primary)["p"].count()
+    seeds = len(study.seeds)
+    lines = [
+        "Intervals (95 %) are over training seeds and planning tasks. Success: Wilson's, on an effective number of"
+        " tries that counts what seeds and tasks vary, Student's t for so few seeds; floors: Wilson's over the tasks."
+        " Other measures: Student's t over the seeds.",
+        "Differences are paired by seed and task. better, worse: 5 % level after Holm over"
+        f" {family} comparison{'s' * (family != 1)}; equivalent: within the margin by two one-sided tests, Holm"
+        " likewise; undecided: neither.",
+    ]
+    if LEAST_SEEDS <= seeds <= EXACT_SEEDS:
+        lines.append(f"With {seeds} seeds an exact sign-flip test cannot give a p below {2.0 ** (1 - seeds):.3g}.")
+    return lines
+
+
+def warnings(study: Study, trials: list[Record], table: pl.DataFrame) -> list[str]:
+    """What a reader must know before believing the table; empty if nothing is amiss."""
+    return [
+        *_few_seeds(study, table),
+        *(line for status in COUNTED for line in _status(trials, status)),
+        *_worst(study, table),
+        *_identical(study, trials),
+        *_provenance(trials),
+        *_published_elsewhere(study),
+        *study.notes,
+    ]
+
+
+def unplanned(study: Study, records: list[Record]) -> list[str]:
+    """Records of arms or seeds that the declaration does not name."""
+    planned = {(arm.name, seed) for arm in study.arms for seed in study.seeds}
+    extra = sorted({(record.arm, record.seed) for record in records} - planned)
+    names = ", ".join(f"{arm} seed {seed}" for arm, seed in extra)
+    return [f"Not planned and left out: {names}."] if extra else []
+
+
+def _few_seeds(study: Study, table: pl.DataFrame) -> list[str]:
+    rows = table.filter(pl.col("measure") == study.primary, pl.col("role") != "floor", pl.col("seeds") < LEAST_SEEDS)
+    if rows.is_empty():
+        return []
+    counts = ", ".join(f"{arm} {seeds}" for arm, seeds in rows.select("arm", "seeds").iter_rows())
+    return [f"Fewer than {LEAST_SEEDS} seeds with a value, so no interval and no verdict: {counts}."]
+
+
+def _status(trials: list[Record], status: str) -> list[str]:
+    """One line naming the trials of a status by arm, with how each crash ended."""
+    by_arm: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.status == status:
+            by_arm.setdefault(trial.arm, []).append(f"{trial.seed}{_reason(trial)}")
+    names = "; ".join(f"{arm} seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" for arm, seeds in by_arm.items())
+    kept = {"collapsed": " (kept in the mean)", "diverged": " (in the mean where it could be measured)"}
+    return [f"{status.capitalize()}{kept.get(status, '')}: {names}."] if names else []
+
+
+def _reason(trial: Record) -> str:
+    lines = (trial.error or "").strip().splitlines()
+    return f" [{lines[-1][:120]}]" if lines else ""
+
+
+def _worst(study: Study, table: pl.DataFrame) -> list[str]:
+    """Success if every trial without a value had solved nothing."""
+    if not is_rate(study.primary):
+        return []
+    rows = table.filter(pl.col("measure") == study.primary, pl.col("failed") > 0)
+    values = ", ".join(f"{arm} {worst * 100:.1f} %" for arm, worst in rows.select("arm", "worst").iter_rows())
+    return [f"Counting trials without a value as 0: {values}."] if values else []
+
+
+def _identical(study: Study, trials: list[Record]) -> list[str]:
+    """Arms whose training repeats the baseline's bit for bit although it is another training: nothing was ablated."""
+    baseline = {trial.seed: trial for trial in trials if trial.arm == study.baseline}
+    same = {trial.arm: trial.identical_to for trial in trials if trial.identical_to}
+    for trial in trials:
+        other = baseline.get(trial.seed)
+        if other and trial.trace and trial.trace == other.trace and trial.trial != other.trial:
+            same[trial.arm] = study.baseline
+    return [f"Same training, bit for bit: {arm} and {other}. The change had no effect." for arm, other in same.items()]
+
+
+def _provenance(trials: list[Record]) -> list[str]:
+    commits = Counter(trial.commit for trial in trials if trial.commit)
+    devices = Counter(trial.device for trial in trials if trial.device)
+    lines = [
+        f"Trials come from {len(counts)} {what}: {', '.join(f'{name} ({n})' for name, n in sorted(counts.items()))}."
+        for what, counts in (("commits", commits), ("kinds of device", devices))
+        if len(counts) > 1
+    ]
+    dirty = sum(trial.dirty or False for trial in trials)
+    return lines + ([f"Run with uncommitted changes: {dirty} of {len(trials)} trials."] if dirty else [])
+
+
+def _published_elsewhere(study: Study) -> list[str]:
+    """Published values of another world or scale: to know, not to compare."""
+    if not study.published or study.measured_alike:
+        return []
+    values = ", ".join(f"{arm} {_plain(study, value)}" for arm, value in study.published.items())
+    where = study.published_at or "another world or scale"
+    return [f"Published elsewhere ({where}; {study.source or 'no source given'}): {values}. Not comparable."]
+
+
+def _plain(study: Study, value: float) -> str:
+    return f"{value * 100:.1f} %" if is_rate(study.primary) else f"{value:g}"
+
+
+def status_counts(row: dict) -> str:
+    """`2 ok, 1 collapsed` of a row of the summary; empty for floors."""
+    return ", ".join(f"{row[status]} {status}" for status in STATUSES if row[status])

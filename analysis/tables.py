@@ -1,0 +1,156 @@
+"""The summary as tables: Markdown to read, CSV to compute with, LaTeX (booktabs) to publish."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from analysis import captions
+from analysis.records import Record, Study, parse
+from analysis.summary import is_rate, plan, summary
+
+__all__ = ["latex", "markdown", "summary"]
+
+Row = dict[str, Any]
+
+
+def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> str:
+    """table.md: setting, primary measure, other measures, notes; measured times in a block of their own at the end."""
+    study, records = Study.model_validate(study), parse(records)
+    table, trials = summary(study, records), list(plan(study, records).values())
+    warnings = captions.warnings(study, trials, table) + captions.unplanned(study, records)
+    timed = _wide(study, table.filter("timed"))
+    blocks = [
+        [f"# {captions.title(study)}"],
+        ["  \n".join(captions.setting(study, records))],
+        _primary(study, records, table),
+        _wide(study, table.filter(~pl.col("timed"), measure_is_not(study.primary))),
+        ["![seeds, means and intervals](figure.png)"],
+        ["**Take note**", "", *(f"- {line}" for line in warnings)] if warnings else [],
+        captions.intervals(study, table),
+        ["**Measured times** (these differ from run to run)", "", *timed] if timed else [],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
+
+
+def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> str:
+    """table.tex: the primary measure in a booktabs table, everything one must know in its caption; no measured times."""
+    study, records = Study.model_validate(study), parse(records)
+    table, trials = summary(study, records), list(plan(study, records).values())
+    header, rows = _primary_cells(study, records, table)
+    notes = captions.setting(study, records) + captions.warnings(study, trials, table)
+    notes += captions.unplanned(study, records) + captions.intervals(study, table)
+    body = [" & ".join(_escape(cell) for cell in row) + r" \\" for row in [header, *rows]]
+    floors = table.filter(role="floor").height
+    rules = [r"\toprule", body[0], r"\midrule", *body[1 : len(body) - floors]]
+    rules += [r"\midrule", *body[len(body) - floors :]] if floors else []
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape(captions.title(study) + '. ' + ' '.join(notes))}}}",
+        rf"\label{{tab:{study.sweep}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        *rules,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def measure_is_not(name: str) -> pl.Expr:
+    """Rows of other measures."""
+    return pl.col("measure") != name
+
+
+def number(value: float | None, rate: bool, sign: str = "") -> str:
+    """A measure for people: rates in percent with one digit, others with four significant ones."""
+    if value is None:
+        return ""
+    return f"{value * 100 + 0.0:{sign}.1f}" if rate else f"{value:{sign}.4g}"
+
+
+def with_interval(row: Row, names: tuple[str, str, str], sign: str = "") -> str:
+    """`93.0 [84.1, 97.1]`; with trials missing from the mean `80.0 (2/3)`; a dash where there is nothing."""
+    mean, low, high = (row[name] for name in names)
+    rate = is_rate(row["measure"])
+    text = number(mean, rate, sign) or "–"
+    if names[0] == "mean" and row["failed"]:
+        text += f" ({row['seeds']}/{row['planned']})"
+    return text if low is None else f"{text} [{number(low, rate, sign)}, {number(high, rate, sign)}]"
+
+
+def _primary(study: Study, records: list[Record], table: pl.DataFrame) -> list[str]:
+    return _grid(*_primary_cells(study, records, table))
+
+
+def _primary_cells(study: Study, records: list[Record], table: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the primary measure's table; columns that say nothing are left out."""
+    rows = table.filter((pl.col("measure") == study.primary) | (pl.col("role") == "floor")).to_dicts()
+    parameters = {record.arm: record.parameters for record in records if record.parameters}
+    unit = "%" if is_rate(study.primary) else rows[0]["unit"]
+    columns: dict[str, Callable[[Row], str]] = {
+        "arm": _name,
+        "parameters": lambda row: _count(parameters.get(row["arm"])),
+        f"{study.primary} ({unit}) [95 %]": lambda row: with_interval(row, ("mean", "low", "high")),
+        f"difference from {study.baseline} [95 %]": lambda row: (
+            "" if row["difference"] is None else with_interval(row, DIFFERENCE, "+")
+        ),
+        "verdict": lambda row: row["verdict"] or "",
+        "p (Holm)": lambda row: "" if row["p_holm"] is None else f"{row['p_holm']:.2g}",
+        f"published ({unit})": lambda row: number(row["published"], is_rate(study.primary)),
+        "seeds": lambda row: "" if row["seeds"] is None else f"{row['seeds']}/{row['planned']}",
+        "tasks": lambda row: str(row["tasks"] or ""),
+        "trials": captions.status_counts,
+    }
+    cells = {header: [column(row) for row in rows] for header, column in columns.items()}
+    kept = {header: column for header, column in cells.items() if any(column)}
+    return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
+
+
+DIFFERENCE = ("difference", "difference_low", "difference_high")
+
+
+def _name(row: Row) -> str:
+    return row["arm"] if row["role"] == "arm" else f"{row['arm']} ({row['role']})"
+
+
+def _count(parameters: int | None) -> str:
+    return "" if parameters is None else f"{parameters / 1e6:.3g} M"
+
+
+def _wide(study: Study, table: pl.DataFrame) -> list[str]:
+    """Arms as columns, declared order, a row per measure: mean and interval; rates in percent."""
+    rows = table.filter(pl.col("role") != "floor").to_dicts()
+    by_measure: dict[str, list[Row]] = {}
+    for row in rows:
+        by_measure.setdefault(row["measure"], []).append(row)
+    header = ["measure", "unit", *(arm.name for arm in study.arms)]
+    cells = [
+        [
+            name,
+            "%" if is_rate(name) else found[0]["unit"],
+            *(with_interval(row, ("mean", "low", "high")) for row in found),
+        ]
+        for name, found in by_measure.items()
+    ]
+    return _grid(header, cells) if cells else []
+
+
+def _grid(header: list[str], rows: list[list[str]]) -> list[str]:
+    """A Markdown table with columns padded to one width, so that it reads well in a terminal, too."""
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = ["| " + " | ".join(f"{cell:<{n}}" for cell, n in zip(row, widths, strict=True)) + " |" for row in cells]
+    return [lines[0], "|" + "|".join("-" * (n + 2) for n in widths) + "|", *lines[1:]]
+
+
+TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "²": "$^2$"}
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"[\\~^–²&%$#_{}]", lambda found: TEX.get(found[0], f"\\{found[0]}"), text)
