@@ -28,7 +28,8 @@ LOCAL_SLOTS = 1024  # on a cluster of our own, Ray Train trials are limited by w
 
 def quieten() -> None:
     """Set what Ray reads from the environment; before Ray is imported, for it and the processes it starts."""
-    os.environ.update(ENVIRONMENT)
+    startups = max(16, os.cpu_count() or 1)  # Ray warns of four times as many processes as it would start at once
+    os.environ.update(ENVIRONMENT, RAY_worker_maximum_startup_concurrency=str(startups))
 
 
 @contextmanager

@@ -60,38 +60,44 @@ class Tracker:
         self._study, self._store, self._uri, self._warn = study, store, uri, warn
         self._jobs: queue.Queue[Callable[[Runs], None] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
-        self._thread.start()
 
     def started(self, trial: Trial) -> None:
         """The trial's run appears."""
-        self._jobs.put(lambda runs: runs.start(trial))
+        self._put(lambda runs: runs.start(trial))
 
     def reported(self, trial: Trial, report: dict[str, Any]) -> None:
         """Its loss curve grows."""
         if report["points"]:
-            self._jobs.put(lambda runs: runs.log(trial, report["points"]))
+            self._put(lambda runs: runs.log(trial, report["points"]))
 
     def finished(self, trial: Trial) -> None:
         """Its record is complete, or says why not."""
         record = pipeline.record_part(trial.config, self._store)
-        self._jobs.put(lambda runs: runs.close(trial, record, _points(trial, self._store)))
+        self._put(lambda runs: runs.close(trial, record, _points(trial, self._store)))
 
     def complete(self, records: list[dict[str, Any]], report: Path) -> None:
         """Fill in every trial and the report from the store, then end; returns when all is written or given up."""
         for trial, record in zip(self._study.trials, records, strict=True):
             if record["status"] != "missing":
-                self._jobs.put(lambda runs, t=trial, r=record: runs.close(t, r, _points(t, self._store)))
+                self._put(lambda runs, t=trial, r=record: runs.close(t, r, _points(t, self._store)))
         crashed = any(record["status"] in ("crashed", "missing") for record in records)
-        self._jobs.put(lambda runs: runs.finish(report, "FAILED" if crashed else "FINISHED"))
+        self._put(lambda runs: runs.finish(report, "FAILED" if crashed else "FINISHED"))
         self._end()
 
     def stop(self) -> None:
         """End without a result: whatever still runs was stopped."""
-        self._jobs.put(Runs.stop)
+        self._put(Runs.stop)
         self._end()
 
+    def _put(self, job: Callable[[Runs], None] | None) -> None:
+        """Nothing is written before there is something to write."""
+        self._jobs.put(job)
+        if self._thread.ident is None:
+            _import_mlflow()  # here, since two threads must not import at once
+            self._thread.start()
+
     def _end(self) -> None:
-        self._jobs.put(None)
+        self._put(None)
         self._thread.join(PATIENCE)
         if self._thread.is_alive():
             self._warn(self._away("it is too slow"))
@@ -229,13 +235,17 @@ class Runs:
 
 
 def client(uri: str) -> Any:
-    """A quiet MLflow client that gives up soon."""
+    """A quiet MLflow client that gives up soon; a database is opened, and created, at once."""
+    return _import_mlflow()(tracking_uri=uri)
+
+
+def _import_mlflow() -> Any:
     os.environ.update(ENVIRONMENT)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=uri)
+    return MlflowClient
 
 
 def children(client: Any, parent: str) -> list[Any]:
