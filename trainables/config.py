@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 import envs
 from trainables import plugins
-from trainables.settings import Settings
+from trainables.settings import EARLIER_ROWS, ROLLOUT_BLOCKS, Settings
 
 
 def _union(folder: str) -> Any:
@@ -24,6 +24,8 @@ def _union(folder: str) -> Any:
 
 Encoder, Predictor, Planner = _union("encoders"), _union("predictors"), _union("planners")
 Term, Measure = _union("terms"), _union("measures")
+
+NAMED = ("terms", "measures")
 
 
 class Data(Settings):
@@ -113,12 +115,22 @@ class TrialConfig(Settings):
             raise ValueError(f"workers={self.workers} needs executor=train")
         if self.optim.batch % self.workers:
             raise ValueError(f"optim.batch={self.optim.batch} does not divide among workers={self.workers}")
-        if self.data.steps < self.history * self.frameskip:
-            raise ValueError(f"data.steps={self.data.steps} is shorter than one clip of history x frameskip")
+        if not any(term.weight for term in self.terms.values()):
+            raise ValueError("terms: every weight is zero, nothing would be trained")
+        if self.data.image_size % getattr(self.encoder, "patch", 1):
+            raise ValueError(f"encoder.patch={self.encoder.patch} does not divide data.image_size={self.data.image_size}")
+        self._fits_the_episodes()
         return self
 
-
-NAMED = ("terms", "measures")
+    def _fits_the_episodes(self) -> None:
+        clip = (self.history + ROLLOUT_BLOCKS - 1) * self.frameskip
+        if self.data.steps < clip:
+            raise ValueError(f"data.steps={self.data.steps} is less than the {clip} steps of history plus rollout")
+        task = EARLIER_ROWS + self.protocol.offset
+        if self.data.steps < task:
+            raise ValueError(f"data.steps={self.data.steps} is less than the {task} steps of {EARLIER_ROWS} + protocol.offset")
+        if (self.history - 1) * self.frameskip > EARLIER_ROWS:
+            raise ValueError(f"history={self.history} at frameskip={self.frameskip} reaches back more than {EARLIER_ROWS} steps")
 
 
 def _with_names(folder: str, part: Any) -> Any:

@@ -65,7 +65,7 @@ class WorldModel(nn.Module):
         self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
         self.normaliser = Normaliser(torch.zeros(block), torch.ones(block))
         self.register_buffer("pixel_mean", 255 * torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", 255 * torch.tensor(STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_scale", 1 / (255 * torch.tensor(STD).view(3, 1, 1)), persistent=False)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Images (B, T, C, Hpx, Wpx) uint8 -> z (B, T, P, D)."""
@@ -103,7 +103,7 @@ class WorldModel(nn.Module):
         return latents[:, first:].unflatten(0, (tasks, samples))
 
     def _encode(self, frames: Tensor) -> Tensor:
-        images = (frames.float() - self.pixel_mean) / self.pixel_std
+        images = frames.float().sub_(self.pixel_mean).mul_(self.pixel_scale)
         return self.projector(self.encoder(images))
 
 

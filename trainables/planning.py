@@ -24,8 +24,8 @@ from trainables import plugins, streams, training
 from trainables.config import Protocol, TrialConfig
 from trainables.measures._trained import Map, Trained
 from trainables.model import WorldModel
+from trainables.settings import EARLIER_ROWS
 
-EARLIER_ROWS = 10
 RANDOM_REPEATS = 5  # of the random floor
 
 # (states by block (n, T, S), past action blocks (n, T - 1, fA), number of the plan) -> actions (n, steps, A) in [-1, 1]

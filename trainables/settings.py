@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+EARLIER_ROWS = 10  # rows of an episode before every start of a planning task, whatever the history
+ROLLOUT_BLOCKS = 5  # action blocks of the longest open-loop rollout that is measured
+
 
 class ConfigError(ValueError):
     """A setting that cannot be: the message names the field, the value and the nearest valid choice."""

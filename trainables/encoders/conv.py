@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Config(Settings):
-    """Four convolutions of stride 2, then a linear layer; sizes are ours (the papers use ViT)."""
+    """A stride-4 stem, as patches that overlap, then two convolutions of stride 2; sizes are ours (the papers use ViT)."""
 
     name: Literal["conv"] = "conv"
-    channels: int = Field(default=16, ge=1)  # of the first layer; doubled up to four times that
+    channels: int = Field(default=32, ge=1)  # of the stem; the other two have twice as many
     features: int = Field(default=128, ge=1)  # F
 
 
@@ -24,13 +24,17 @@ def build(config: Config, image_size: int) -> nn.Module:
     """A network (N, 3, H, W) -> (N, 1, F)."""
     from torch import nn
 
-    widths = [3] + [config.channels * factor for factor in (1, 2, 4, 4)]
-    layers: list[nn.Module] = []
-    for inner, outer in zip(widths, widths[1:], strict=False):
-        layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.ReLU()]
-    side = -(-image_size // 16)
+    stem, wide, side = config.channels, 2 * config.channels, -(-image_size // 16)
     net = nn.Sequential(
-        *layers, nn.Flatten(), nn.Linear(widths[-1] * side**2, config.features), nn.Unflatten(1, (1, -1))
+        nn.Conv2d(3, stem, 7, stride=4, padding=3),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(stem, wide, 3, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(wide, wide, 3, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Flatten(),
+        nn.Linear(wide * side**2, config.features),
+        nn.Unflatten(1, (1, -1)),
     )
     net.features, net.patches = config.features, 1
     return net

@@ -33,8 +33,6 @@ def build(config: Config, image_size: int) -> nn.Module:
     from timm.models.vision_transformer import VisionTransformer
     from torch import nn
 
-    if image_size % config.patch:
-        raise ValueError(f"encoder.patch={config.patch} does not divide data.image_size={image_size}")
     vit = VisionTransformer(
         img_size=image_size,
         patch_size=config.patch,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from trainables.settings import Settings
+from trainables.settings import ROLLOUT_BLOCKS, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 USES = ()
-STEPS = 5  # action blocks
-VALUES = {f"rollout_error_{step}": ("of variance", False) for step in range(1, STEPS + 1)}
+VALUES = {f"rollout_error_{step}": ("of variance", False) for step in range(1, ROLLOUT_BLOCKS + 1)}
 
 
 class Config(Settings):
@@ -37,7 +36,7 @@ def measure(trained: Trained, config: TrialConfig, map: Map) -> Measured:
     from trainables.measures._trained import Measured, sample_rows
 
     setting = config.measures["rollout_error"]
-    clips = Clips(trained.episodes("test"), config.history + STEPS, config.frameskip)
+    clips = Clips(trained.episodes("test"), config.history + ROLLOUT_BLOCKS, config.frameskip)
     index = sample_rows(len(clips), setting.clips, streams.rng(setting.seed, "rollout"))
     with torch.inference_mode():
         parts = [
@@ -46,12 +45,12 @@ def measure(trained: Trained, config: TrialConfig, map: Map) -> Measured:
         ]
     error, z = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     variance = z.flatten(0, 1).var(0).mean().item()
-    errors = [error[:, step].mean().item() / variance if variance > 0 else 1.0 for step in range(STEPS)]
+    errors = [error[:, step].mean().item() / variance if variance > 0 else 1.0 for step in range(ROLLOUT_BLOCKS)]
     return Measured({f"rollout_error_{step + 1}": value for step, value in enumerate(errors)})
 
 
 def _squared_error(trained: Trained, config: TrialConfig, pixels, actions, frames) -> tuple[Tensor, Tensor]:
-    """Squared errors (B, STEPS) and the encoded frames (B, T, P D) of some clips."""
+    """Squared errors (B, ROLLOUT_BLOCKS) and the encoded frames (B, T, P D) of some clips."""
     import torch
 
     model, first = trained.model, config.history

@@ -76,7 +76,7 @@ class AdaLNTransformer(nn.Module):
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         batch, time, patches, _ = z.shape
         x = self.enter(z).transpose(1, 2).flatten(0, 1) + self.position[:, :time]
-        condition = condition.repeat_interleave(patches, dim=0)
+        condition = condition if patches == 1 else condition.repeat_interleave(patches, dim=0)
         for block in self.blocks:
             x = block(x, condition)
         return self.leave(self.norm(x)).unflatten(0, (batch, patches)).transpose(1, 2)

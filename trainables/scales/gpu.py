@@ -7,7 +7,7 @@ from typing import Any
 import envs
 
 SIZES: dict[str, dict[str, Any]] = {
-    "encoder.conv": {"channels": 32, "features": 256},
+    "encoder.conv": {"channels": 64, "features": 256},
     "encoder.vit": {"patch": 8, "width": 192, "depth": 6, "heads": 3},
     "predictor.size": {
         "tiny": {"width": 192, "depth": 2, "heads": 4, "head_dim": 64, "mlp": 512},

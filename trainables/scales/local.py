@@ -7,12 +7,12 @@ from typing import Any
 import envs
 
 SIZES: dict[str, dict[str, Any]] = {
-    "encoder.conv": {"channels": 16, "features": 128},
+    "encoder.conv": {"channels": 32, "features": 128},
     "encoder.vit": {"patch": 8, "width": 64, "depth": 4, "heads": 4},
     "predictor.size": {
         "tiny": {"width": 32, "depth": 1, "heads": 2, "head_dim": 16, "mlp": 64},
         "small": {"width": 64, "depth": 2, "heads": 4, "head_dim": 16, "mlp": 256},
-        "base": {"width": 128, "depth": 4, "heads": 8, "head_dim": 16, "mlp": 512},
+        "base": {"width": 128, "depth": 3, "heads": 8, "head_dim": 16, "mlp": 256},
     },
     "terms.sigreg": {"projections": 128},
 }

@@ -11,7 +11,7 @@ STEPS = {"two_room": 29_000, "reacher": 67_000, "push_t": 130_000, "cube": 67_00
 EPISODES = {"push_t": 18_000}  # 90 % of 20,000; elsewhere 90 % of 10,000
 
 SIZES: dict[str, dict[str, Any]] = {
-    "encoder.conv": {"channels": 32, "features": 256},
+    "encoder.conv": {"channels": 64, "features": 256},
     "encoder.vit": {"patch": 14, "width": 192, "depth": 12, "heads": 3},
     # The papers publish "small" alone (their Table 6 does not say what tiny and base are): the other two are ours.
     "predictor.size": {

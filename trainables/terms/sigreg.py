@@ -40,15 +40,16 @@ def loss(config: Config, head: None, batch: Latents) -> Tensor:
     import torch
 
     z = batch.z.flatten(2)
-    directions = torch.randn(z.shape[-1], config.projections, generator=batch.generator).to(z.device)
-    return statistic(z.float(), directions / directions.norm(dim=0), config.knots, batch.mean, batch.workers)
+    z = z.to(torch.promote_types(z.dtype, torch.float32))  # half precision is too coarse for the cosines
+    directions = torch.randn(z.shape[-1], config.projections, generator=batch.generator).to(z)
+    return statistic(z, directions / directions.norm(dim=0), config.knots, batch.mean, batch.workers)
 
 
 def statistic(z: Tensor, directions: Tensor, knots: int, mean: Callable[[Tensor], Tensor], workers: int = 1) -> Tensor:
     """SIGReg of z (B, T, D) along unit `directions` (D, M), a scalar; `mean` averages over the global batch."""
     import torch
 
-    t = torch.linspace(0, LAST_KNOT, knots, device=z.device)
+    t = torch.linspace(0, LAST_KNOT, knots, device=z.device, dtype=z.dtype)
     step = LAST_KNOT / (knots - 1)
     normal = torch.exp(-t.square() / 2)
     # Doubled inside and single at the ends: the trapezoid rule on [-3, 3] folded onto its right half.
