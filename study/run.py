@@ -27,7 +27,7 @@ def main(
     report_: Annotated[bool, typer.Option("--report", help="rebuild the tables from what there is and end")] = False,
     scale: Annotated[str, typer.Option(help="trainables/scales/<scale>.py")] = "local",
     world: Annotated[str | None, typer.Option(help="envs/<world>.py, the sweep's own otherwise")] = None,
-    seeds: Annotated[int | None, typer.Option(help="seeds 0 to N-1, the sweep's own otherwise")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="N", help="seeds 0 to N-1, the sweep's own otherwise")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="path=value, any number of times")] = None,
     store: Annotated[Path, typer.Option(help="everything that is kept lies below it")] = Path("runs"),
     tracking_uri: Annotated[str | None, typer.Option(help="of MLflow; a database in the store otherwise")] = None,
@@ -51,7 +51,7 @@ def _study(
     sweep: str | None,
     scale: str,
     world: str | None,
-    seeds: int | None,
+    seeds: str | None,
     sets: list[str],
     tracking_uri: str | None,
     store: Path,
@@ -59,12 +59,18 @@ def _study(
     """The study that the options ask for, and the store; checked before anything is written."""
     if sweep is None:
         raise ConfigError(f"sweep: give --sweep NAME, one of {', '.join(search_spaces.names())}")
-    study = plans.make_study(sweep, world=world, scale=scale, sets=dict(map(_setting, sets)), seeds=seeds)
+    study = plans.make_study(sweep, world=world, scale=scale, sets=dict(map(_setting, sets)), seeds=_count(seeds))
     if tracking_uri is not None:
         from study.tracking import check_uri
 
         check_uri(tracking_uri)
     return study, Store(store)
+
+
+def _count(seeds: str | None) -> int | None:
+    if seeds is not None and not seeds.removeprefix("-").isdecimal():
+        raise ConfigError(f"seeds: {seeds!r} is no whole number")
+    return None if seeds is None else int(seeds)
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -150,7 +156,7 @@ def _refuse(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(main)
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ class Tracker:
             runs = Runs(self._study, self._store, self._uri)
             while (job := self._jobs.get()) is not None:
                 job(runs)
-        except (MlflowException, OSError) as error:
+        except (MlflowException, OSError, ImportError) as error:
             self._warn(self._away(str(error).strip().splitlines()[0]))
 
     def _away(self, why: str) -> str:
@@ -217,7 +217,9 @@ class Runs:
         tags |= {"mlflow.parentRunId": self._parent, "changes": changes(self._study, trial.arm)}
         run = self._client.create_run(self._experiment, tags=tags, run_name=f"{trial.arm}, seed {trial.seed}")
         settings = pipeline.record_part(trial.config, self._store)["config"]
-        params = [Param(path, str(value)) for path, value in settings.items()]
+        params = [
+            Param(path, value if isinstance(value, str) else json.dumps(value)) for path, value in settings.items()
+        ]
         self._client.log_batch(run.info.run_id, params=params)
         return run
 
@@ -256,21 +258,6 @@ def children(client: Any, parent: str) -> list[Any]:
         page = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", page_token=token)
         found, token = [*found, *page], page.token or ""
     return found
-
-
-def read_records(uri: str, study: Study) -> list[dict[str, Any]]:
-    """The records of a study as MLflow keeps them, in the plan's order; those of earlier recipes are left out."""
-    api = client(uri)
-    experiment = api.get_experiment_by_name(study.name)
-    parents = api.search_runs([experiment.experiment_id], f"tags.study = '{study.key}'") if experiment else []
-    runs = {_place(run.data.tags): run for parent in parents for run in children(api, parent.info.run_id)}
-    wanted = [runs[place] for place in map(_place_of, study.trials) if place in runs]
-    with tempfile.TemporaryDirectory() as folder:
-        return [
-            json.loads(Path(api.download_artifacts(run.info.run_id, "record.json", folder)).read_text())
-            for run in wanted
-            if "record" in run.data.tags
-        ]
 
 
 def _points(trial: Trial, store: Store) -> list[dict[str, float]]:

@@ -1,0 +1,91 @@
+"""A study of seconds: two encoders on a few episodes for a few steps, with Ray in processes or without Ray at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from study import plan as plans
+from study import run
+from trainables import pipeline
+from trainables.store import Store
+
+ROOT = Path(__file__).parents[2]
+SWEEP = "encoder"
+SETS = {
+    "data.image_size": 32,
+    "data.episodes": 8,
+    "data.held_out": 6,
+    "data.steps": 50,
+    "projector.dim": 16,
+    "projector.width": 32,
+    "predictor.size": "tiny",
+    "optim.steps": 60,
+    "optim.batch": 16,
+    "planner.samples": 16,
+    "planner.iterations": 2,
+    "planner.elites": 4,
+    "protocol.tasks": 10,
+    "protocol.chunk": 4,
+    "measures.probe_r2.fit": 200,
+    "measures.probe_r2.score": 100,
+    "measures.latent_spectrum.frames": 200,
+    "measures.rollout_error.clips": 40,
+}
+
+
+@pytest.fixture(scope="session")
+def command():
+    """The function that gives the arguments of the small study: command(store, "--seeds", "2")."""
+
+    def arguments(store, *more):
+        sets = [part for path, value in SETS.items() for part in ("--set", f"{path}={value}")]
+        return ["--sweep", SWEEP, "--store", str(store), *sets, *more]
+
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def small():
+    """The function that gives the study which `command` runs: small(seeds=2, **sets by path)."""
+
+    def make(seeds=2, **sets):
+        return plans.make_study(SWEEP, sets=SETS | sets, seeds=seeds)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory, small):
+    """A store that holds the small study's trials with three seeds, made in this process without Ray."""
+    store = Store(tmp_path_factory.mktemp("done"))
+    for trial in small(seeds=3).trials:
+        pipeline.run_trial(trial.config, store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def invoke():
+    """The function that runs the command line in this process: exit_code, stdout and stderr of the result."""
+    return lambda *arguments: CliRunner().invoke(run.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def spawn():
+    """The function that starts the command line as a process of its own, in a session of its own."""
+
+    def start(arguments, folder):
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "study" / "run.py"), *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
