@@ -1,4 +1,4 @@
-"""What a table or figure must say in words: what was asked and judged how, what went wrong, what to be careful about."""
+"""What a table or figure must say in words: what was asked, how it was judged, what went wrong."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def warnings(study: Study, trials: list[Record], table: pl.DataFrame) -> list[st
         *_few_seeds(study, table),
         *(line for status in COUNTED for line in _status(trials, status)),
         *_worst(study, table),
-        *_identical(study, trials),
+        *_identical(trials),
         *_provenance(trials),
         *_published_elsewhere(study),
         *study.notes,
@@ -123,15 +123,12 @@ def _worst(study: Study, table: pl.DataFrame) -> list[str]:
     return [f"Counting trials without a value as 0: {values}."] if values else []
 
 
-def _identical(study: Study, trials: list[Record]) -> list[str]:
-    """Arms whose training repeats the baseline's bit for bit although it is another training: nothing was ablated."""
-    baseline = {trial.seed: trial for trial in trials if trial.arm == study.baseline}
-    same = {trial.arm: trial.identical_to for trial in trials if trial.identical_to}
-    for trial in trials:
-        other = baseline.get(trial.seed)
-        if other and trial.trace and trial.trace == other.trace and trial.trial != other.trial:
-            same[trial.arm] = study.baseline
-    return [f"Same training, bit for bit: {arm} and {other}. The change had no effect." for arm, other in same.items()]
+def _identical(trials: list[Record]) -> list[str]:
+    """Arms whose training repeats another arm's bit for bit although it is another training: nothing was changed."""
+    pairs = sorted({tuple(sorted((trial.arm, trial.identical_to))) for trial in trials if trial.identical_to})
+    return [
+        f"Same training, bit for bit: {arm} and {other}. What tells them apart had no effect." for arm, other in pairs
+    ]
 
 
 def _provenance(trials: list[Record]) -> list[str]:

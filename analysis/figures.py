@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from analysis import captions
 from analysis.records import Record, Study, parse
@@ -34,30 +35,41 @@ STYLE = {
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#5d3a9b")  # Okabe and Ito
 FAILED = "#b2182b"
+LEGEND = "dot: a seed (cross: collapsed or diverged) · bar: mean · line: 95 % interval · bold: baseline"
 BESIDE = ("probe_r2", "effective_rank")  # other measures worth a panel
 DECADES = 30  # ratio of largest to smallest setting from which the axis is logarithmic
 
 
 def draw(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> Figure:
-    """The primary measure beside panels of other measures; drawable whatever failed."""
+    """The primary measure beside smaller panels of other measures; drawable whatever failed."""
     study, records = Study.model_validate(study), parse(records)
     table, trials = summary(study, records), plan(study, records)
     beside = [name for name in BESIDE if name != study.primary and _has_values(table, name)]
     stepped = _stepped(table)
-    panels = 1 + len(beside) + bool(stepped)
     with matplotlib.rc_context(STYLE):
-        main = max(4.2, 0.62 * len(study.arms) + 1.2)
-        figure = Figure(figsize=(main + 2.9 * (panels - 1), 3.9), dpi=160, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(1, panels, width_ratios=[main] + [2.9] * (panels - 1), squeeze=False)[0]
-        figure.suptitle(f"{captions.title(study)}\n{study.question}", x=0.01, ha="left", fontsize=10)
-        for panel, name in zip(axes, (study.primary, *beside), strict=False):
+        figure, main, small = _panels(study, len(beside), bool(stepped))
+        heading = "\n".join([captions.title(study), *textwrap.wrap(study.question, int(11 * figure.get_figwidth()))])
+        figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
+        figure.supxlabel(LEGEND, x=0.01, ha="left", fontsize=7, color="#666666")
+        for panel, name in zip([main, *small], [study.primary, *beside], strict=False):
             _measure(panel, study, table, trials, name)
-        _floors(axes[0], study, table)
-        _published(axes[0], study)
+        _floors(main, study, table)
+        _published(main, study)
         if stepped:
-            _steps(axes[-1], study, table, stepped)
+            _steps(small[-1], study, table, trials, stepped)
     return figure
+
+
+def _panels(study: Study, beside: int, stepped: bool) -> tuple[Figure, Axes, list[Axes]]:
+    """A large panel, `beside` small ones in a row to its right, and below them one for the steps."""
+    main, width = max(4.6, 0.6 * len(study.arms) + 1.2), 4.6 if beside or stepped else 0.0
+    figure = Figure(figsize=(main + width, 4.8 if beside and stepped else 3.6), dpi=160, layout="constrained")
+    FigureCanvasAgg(figure)
+    rows = [["main", *(f"beside {i}" for i in range(beside))]] if beside else []
+    rows += [["main", *["steps"] * max(beside, 1)]] if stepped else []
+    ratios = [main, *[width / max(beside, 1)] * max(beside, 1)] if width else [main]
+    axes = figure.subplot_mosaic(rows or [["main"]], width_ratios=ratios)
+    return figure, axes["main"], [panel for name, panel in axes.items() if name != "main"]
 
 
 def save(figure: Figure, folder: Path | str) -> None:
@@ -91,41 +103,44 @@ def _measure(
     """Dots per seed, mean and interval per arm; a line through the means where the axis is a number."""
     rows = {row["arm"]: row for row in table.filter(pl.col("role") != "floor", measure=measure).to_dicts()}
     scale = 100.0 if is_rate(measure) else 1.0
-    spots, path = positions(study, trials)
-    ticks = np.arange(len(spots)) if path is None else _axis_coordinates(spots)
-    have = [
-        (x, rows[arm.name]["mean"] * scale) for x, arm in zip(ticks, study.arms, strict=True) if rows[arm.name]["seeds"]
-    ]
+    ticks, labels, path = _places(study, trials)
     if path is not None:
-        axes.plot(*zip(*sorted(have), strict=True) if have else ((), ()), color="#bbbbbb", lw=1.2, zorder=1)
-    for x, arm, colour in zip(ticks, study.arms, colours(len(study.arms)), strict=True):
+        means = [rows[arm.name]["mean"] for arm in study.arms]
+        line = sorted((x, mean * scale) for x, mean in zip(ticks, means, strict=True) if mean is not None)
+        axes.plot([x for x, _ in line], [y for _, y in line], color="#bbbbbb", lw=1.2, zorder=1)
+    for x, arm, colour in zip(ticks, study.arms, _colours(study, path), strict=True):
         mine = [trials[arm.name, seed] for seed in study.seeds]
         _arm(axes, x, rows[arm.name], mine, scale, colour)
-    _x_axis(axes, study, ticks, spots, path)
-    unit = "%" if is_rate(measure) else next(iter(rows.values()))["unit"]
-    axes.set_ylabel(f"{measure.replace('_', ' ')}{f' ({unit})' if unit else ''}")
+    failures = [_failures(rows[arm.name]) if measure == study.primary else "" for arm in study.arms]
+    _x_axis(axes, study, ticks, labels, failures)
+    axes.set_xlabel(path or "")
+    axes.set_title(_words(measure, "%" if is_rate(measure) else next(iter(rows.values()))["unit"]))
     if is_rate(measure):
         axes.set_ylim(-4, 104)
 
 
+def _words(measure: str, unit: str) -> str:
+    return f"{measure.replace('_', ' ')} ({unit})" if unit else measure.replace("_", " ")
+
+
 def _arm(axes: Axes, x: float, row: dict[str, Any], trials: list[Record], scale: float, colour: Any) -> None:
-    """One arm: a dot per seed (a cross where it collapsed or diverged), mean with interval, what is missing in words."""
+    """One arm: a dot per seed (a cross where it collapsed or diverged), a bar at the mean and the interval."""
     seen = [(trial, value(trial, row["measure"])) for trial in trials]
     seen = [(trial, found) for trial, found in seen if found is not None]
     offsets = np.linspace(-0.16, 0.16, len(seen)) if len(seen) > 1 else np.zeros(len(seen))
     for (trial, found), offset in zip(seen, offsets, strict=True):
         mark = {"marker": "o", "linewidths": 0} if trial.status == "ok" else {"marker": "x", "linewidths": 1.4}
-        axes.scatter(x + offset, found * scale, s=22, color=colour, alpha=0.55, zorder=2, **mark)
+        axes.scatter(x + offset, found * scale, s=22, color=[colour], alpha=0.55, zorder=2, **mark)
     if seen:
-        axes.plot(
-            [x - 0.24, x + 0.24], [row["mean"] * scale] * 2, color=colour, lw=2.2, zorder=3, solid_capstyle="butt"
-        )
+        bar = {"color": colour, "zorder": 3, "solid_capstyle": "butt"}
+        axes.plot([x - 0.24, x + 0.24], [row["mean"] * scale] * 2, lw=2.2, **bar)
     if row["low"] is not None:
         axes.vlines(x, row["low"] * scale, row["high"] * scale, color=colour, lw=1.6, zorder=3)
-    failures = [f"{row[status]} {status}" for status in captions.COUNTED if row[status]]
-    if failures:
-        place = axes.get_xaxis_transform()
-        axes.text(x, 0.03, "\n".join(failures), ha="center", va="bottom", fontsize=7, color=FAILED, transform=place)
+
+
+def _failures(row: dict[str, Any]) -> str:
+    """Lines to stand under an arm's name: the trials that are no plain success."""
+    return "".join(f"\n{row[status]} {status}" for status in captions.COUNTED if row[status])
 
 
 def _axis_coordinates(values: list[float]) -> np.ndarray:
@@ -141,19 +156,27 @@ def _axis_coordinates(values: list[float]) -> np.ndarray:
     return (place - place.min()) / np.ptp(place) * (len(x) - 1)
 
 
-def _x_axis(axes: Axes, study: Study, ticks: np.ndarray, spots: list[float], path: str | None) -> None:
-    labels = [arm.name for arm in study.arms] if path is None else [f"{x:g}" for x in spots]
-    crowded = (
-        sum(map(len, labels))
-        > 9 * axes.get_subplotspec().get_gridspec().get_width_ratios()[axes.get_subplotspec().colspan.start]
-    )
-    turn = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
-    axes.set_xticks(ticks, labels, **turn)
+def _places(study: Study, trials: Mapping[tuple[str, int], Record]) -> tuple[np.ndarray, list[str], str | None]:
+    """Ticks and labels of the arms, and the path whose numbers the axis shows, if it does."""
+    spots, path = positions(study, trials)
+    if path is None:
+        return np.array(spots), [arm.name for arm in study.arms], None
+    return _axis_coordinates(spots), [f"{x:g}" for x in spots], path
+
+
+def _x_axis(axes: Axes, study: Study, ticks: np.ndarray, labels: list[str], failures: list[str]) -> None:
+    """Names under their ticks, turned where there is no room; the baseline's bold, red where trials failed."""
+    grid = axes.get_subplotspec()
+    inches = sum(grid.get_gridspec().get_width_ratios()[i] for i in grid.colspan) - 0.8
+    gap = np.diff(np.sort(ticks)).min() if len(ticks) > 1 else 1.0
+    crowded = 0.07 * max(map(len, labels)) > gap * inches / (np.ptp(ticks) + 1.2)
+    turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(ticks, [label + failed for label, failed in zip(labels, failures, strict=True)], **turn)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(ticks.min() - 0.6, ticks.max() + 0.6)
-    axes.set_xlabel(path or "")
-    for label, arm in zip(axes.get_xticklabels(), study.arms, strict=True):
+    for label, arm, failed in zip(axes.get_xticklabels(), study.arms, failures, strict=True):
         label.set_fontweight("bold" if arm.name == study.baseline else "normal")
+        label.set_color(FAILED if failed else "black")
 
 
 def _floors(axes: Axes, study: Study, table: pl.DataFrame) -> None:
@@ -187,7 +210,7 @@ def _published(axes: Axes, study: Study) -> None:
         y = [level * (100 if is_rate(study.primary) else 1) for level in known.values()]
         label = f"published: {study.source or 'no source given'}"
         axes.scatter(x, y, marker="D", s=26, facecolors="none", edgecolors="#333333", label=label, zorder=4)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=7, borderpad=0)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=7, borderpad=0)
 
 
 def _has_values(table: pl.DataFrame, measure: str) -> bool:
@@ -202,24 +225,29 @@ def _stepped(table: pl.DataFrame) -> dict[str, int]:
     return {name: int(match[2]) for name, match in found if match and match[1] == families[0]}
 
 
-def _steps(axes: Axes, study: Study, table: pl.DataFrame, stepped: dict[str, int]) -> None:
+def _steps(
+    axes: Axes, study: Study, table: pl.DataFrame, trials: dict[tuple[str, int], Record], stepped: dict[str, int]
+) -> None:
     """A line per arm over the steps, on a logarithmic axis."""
-    unit = table.filter(measure=next(iter(stepped)))["unit"][0]
-    for arm, colour in zip(study.arms, colours(len(study.arms)), strict=True):
+    _, labels, path = _places(study, trials)
+    first = table.filter(measure=next(iter(stepped)))
+    for arm, label, colour in zip(study.arms, labels, _colours(study, path), strict=True):
         rows = table.filter(pl.col("measure").is_in(list(stepped)), pl.col("mean") > 0, arm=arm.name).to_dicts()
         points = sorted((stepped[row["measure"]], row["mean"]) for row in rows)
-        axes.plot(*zip(*points, strict=True) if points else ((), ()), "o-", ms=3, lw=1.3, color=colour, label=arm.name)
+        axes.plot([x for x, _ in points], [y for _, y in points], "o-", ms=3, lw=1.3, color=colour, label=label)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xticks(sorted(stepped.values()))
     axes.set_xlabel("step")
-    axes.set_ylabel(f"{next(iter(stepped)).rsplit('_', 1)[0].replace('_', ' ')} ({unit})")
-    axes.legend(fontsize=7, frameon=False, handlelength=1.2, ncols=1 + (len(study.arms) > 5))
+    axes.set_title(_words(first["measure"][0].rsplit("_", 1)[0], first["unit"][0]))
+    axes.legend(title=path, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, title_fontsize=7, frameon=False)
 
 
-def colours(count: int) -> list[Any]:
-    """As many colours that can be told apart, also by colour-blind readers."""
-    return (
-        list(COLOURS[:count])
-        if count <= len(COLOURS)
-        else list(matplotlib.colormaps["viridis"](np.linspace(0, 0.9, count)))
-    )
+def _colours(study: Study, path: str | None) -> list[Any]:
+    """A colour per arm that colour-blind readers can tell apart, too; a scale where the arms are numbers."""
+    count = len(study.arms)
+    if path is None and count <= len(COLOURS):
+        return list(COLOURS[:count])
+    return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.85, count)))

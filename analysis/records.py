@@ -7,6 +7,7 @@ MLflow), so that null, absent, 1 and "1" stay apart and a column may mix types.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -102,7 +103,7 @@ class Study(BaseModel):
 def parse(records: Iterable[Mapping[str, Any] | Record]) -> list[Record]:
     """Validated records by arm, seed and trial; ValueError where two stand for one arm and seed."""
     found = sorted((Record.model_validate(record) for record in records), key=lambda r: (r.arm, r.seed, r.trial))
-    for first, second in zip(found, found[1:], strict=False):
+    for first, second in itertools.pairwise(found):
         if (first.arm, first.seed) == (second.arm, second.seed):
             raise ValueError(f"two records of arm {first.arm!r} with seed {first.seed}: {first.trial}, {second.trial}")
     return found

@@ -1,8 +1,8 @@
 """Intervals, differences and tests over training seeds and planning tasks: pure functions of arrays.
 
-The replication unit is the training seed. All seeds of all arms plan the same M tasks, so the outcomes (S seeds, M tasks)
-are a two-way layout: seeds and tasks are both samples of what the study speaks about, and both are counted. S and M as
-usual; a level is two-sided; None where fewer than three seeds, or no spread at all, leave nothing to say.
+The replication unit is the training seed. All S seeds of all arms plan the same M tasks, so outcomes (S, M) are a
+two-way layout: seeds and tasks are both samples of what the study speaks about, and both are counted. Intervals and
+p-values are None where fewer than three seeds, or no spread at all, leave nothing to say.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def success_rate(solved: np.ndarray) -> Estimate:
 
 
 def checkpoint_rate(solved: np.ndarray) -> Estimate:
-    """One checkpoint's, or one policy's, success rate: Wilson's interval over the tasks of `solved` (M,) or (repeats, M).
+    """Success rate of one checkpoint, or policy: Wilson's interval over the tasks of `solved` (M,) or (repeats, M).
 
     Repeats of a task are not new tasks: only their mean counts. Says nothing about other training seeds.
     """
@@ -169,7 +169,7 @@ def _spreads(x: np.ndarray, chance: float, imagined: float) -> list[Spread]:
 
 
 def _seed_spread(x: np.ndarray) -> Spread | None:
-    if len(x) < LEAST_SEEDS or np.ptp(x) == 0:
+    if len(x) < LEAST_SEEDS or np.ptp(x) <= 1e-12 * np.abs(x).max():  # equal but for rounding
         return None
     return Spread(float(x.var(ddof=1) / len(x)), len(x) - 1)
 

@@ -15,6 +15,8 @@ from analysis.summary import is_rate, plan, summary
 __all__ = ["latex", "markdown", "summary"]
 
 Row = dict[str, Any]
+MEAN = ("mean", "low", "high")
+DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 
 def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> str:
@@ -37,7 +39,7 @@ def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, An
 
 
 def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> str:
-    """table.tex: the primary measure in a booktabs table, everything one must know in its caption; no measured times."""
+    """table.tex: the primary measure in a booktabs table, what one must know in its caption; no measured times."""
     study, records = Study.model_validate(study), parse(records)
     table, trials = summary(study, records), list(plan(study, records).values())
     header, rows = _primary_cells(study, records, table)
@@ -96,7 +98,7 @@ def _primary_cells(study: Study, records: list[Record], table: pl.DataFrame) -> 
     columns: dict[str, Callable[[Row], str]] = {
         "arm": _name,
         "parameters": lambda row: _count(parameters.get(row["arm"])),
-        f"{study.primary} ({unit}) [95 %]": lambda row: with_interval(row, ("mean", "low", "high")),
+        f"{study.primary} ({unit}) [95 %]": lambda row: with_interval(row, MEAN),
         f"difference from {study.baseline} [95 %]": lambda row: (
             "" if row["difference"] is None else with_interval(row, DIFFERENCE, "+")
         ),
@@ -110,9 +112,6 @@ def _primary_cells(study: Study, records: list[Record], table: pl.DataFrame) -> 
     cells = {header: [column(row) for row in rows] for header, column in columns.items()}
     kept = {header: column for header, column in cells.items() if any(column)}
     return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
-
-
-DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 
 def _name(row: Row) -> str:
@@ -134,7 +133,7 @@ def _wide(study: Study, table: pl.DataFrame) -> list[str]:
         [
             name,
             "%" if is_rate(name) else found[0]["unit"],
-            *(with_interval(row, ("mean", "low", "high")) for row in found),
+            *(with_interval(row, MEAN) for row in found),
         ]
         for name, found in by_measure.items()
     ]

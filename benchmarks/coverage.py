@@ -1,8 +1,8 @@
 """Do the 95 % intervals hold what they say? Simulated coverage of `analysis.statistics`, as a table.
 
-`python benchmarks/coverage.py [--trials N] [--seed N]`: success rates p with a Beta spread between seeds, and with tasks
-that differ in difficulty (the same tasks in every seed; `task` is the correlation of two seeds' outcomes on one task),
-which an interval over seeds alone does not see. The last columns are paired differences from a baseline of 0.9.
+`python benchmarks/coverage.py [--trials N] [--seed N]`: success rates p with a Beta spread between seeds, and with
+tasks that differ in difficulty (the same tasks in every seed; `task` is the correlation of two seeds' outcomes on one
+of them), which an interval over seeds alone does not see. Last: paired differences from a baseline of 0.9.
 """
 
 from __future__ import annotations
