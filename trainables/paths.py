@@ -90,10 +90,10 @@ def _expand(tree: dict, path: str, value: Any) -> dict[str, Any]:
 
 
 def _filled(scale: Any, key: str, part: Any) -> Any:
-    """A preset's part with what the scale says of each named thing in it, unless the preset says otherwise."""
+    """A preset's part; what the scale says of a term or measure goes before what the method says."""
     if key not in NAMED:
         return part
-    return {name: {**scale.SIZES.get(f"{key}.{name}", {}), **given} for name, given in part.items()}
+    return {name: {**given, **scale.SIZES.get(f"{key}.{name}", {})} for name, given in part.items()}
 
 
 def _join(tree: dict, path: str) -> None:

@@ -57,8 +57,9 @@ def test_a_size_that_no_longer_tells_the_truth_becomes_custom():
 def test_a_method_brings_its_terms_at_the_sizes_of_the_scale():
     lewm = assign(SMWM, "method", "lewm")
     assert set(lewm.terms) == {"forward", "sigreg"}
-    assert lewm.terms["sigreg"].projections == 128
-    assert base_config("lewm", "two_room", "paper").terms["sigreg"].projections == 1024
+    assert (lewm.terms["sigreg"].projections, lewm.terms["sigreg"].weight) == (128, 0.01)
+    published = base_config("lewm", "two_room", "paper").terms["sigreg"]
+    assert (published.projections, published.weight) == (1024, 0.09)
 
 
 def test_a_term_that_is_named_joins_the_objective_as_a_mixture():
