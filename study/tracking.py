@@ -128,6 +128,7 @@ class Runs:
         self._experiment = self._find_experiment(uri)
         self._parent = self._find_parent()
         self._children = {_place(run.data.tags): run for run in children(self._client, self._parent)}
+        self._records = {run.info.run_id: run.data.tags.get("record") for run in self._children.values()}
         self._running: set[str] = set()
         self._last: dict[str, int] = {}  # step of the newest point of each run's curve
         self._client.update_run(self._parent, status="RUNNING")
@@ -167,7 +168,7 @@ class Runs:
 
         run, content = self.open(trial), _content(trial, record)
         mark, now = ids.digest(content), int(time.time() * 1000)
-        if self._children[_place_of(trial)].data.tags.get("record") == mark:
+        if self._records.get(run) == mark:
             return
         self.log(trial, points)
         values = {f"measure/{name}": value for name, value in record["measures"].items()}
@@ -181,6 +182,7 @@ class Runs:
         crashed = record["status"] in ("crashed", "missing")
         self._client.set_terminated(run, "FAILED" if crashed else "FINISHED")
         self._running.discard(run)
+        self._records[run] = mark
 
     def finish(self, report: Path, status: str) -> None:
         """Keep the report's files with the parent run and end it."""
