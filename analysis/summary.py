@@ -158,7 +158,10 @@ def _estimate(measure: str, records: list[Record]) -> statistics.Estimate | None
     solved = _solved(measure, records, _common_tasks(records))
     if solved is not None:
         return statistics.success_rate(solved)
-    return statistics.mean_over_seeds(np.array([value(record, measure) for record in records]))
+    found = statistics.mean_over_seeds(np.array([value(record, measure) for record in records]))
+    if is_rate(measure) and found.low is not None:  # its tasks were not kept
+        return found._replace(low=max(found.low, 0.0), high=min(found.high, 1.0))
+    return found
 
 
 def difference(

@@ -29,7 +29,7 @@ def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, An
         [f"# {captions.title(study)}"],
         ["  \n".join(captions.setting(study, records))],
         _primary(study, records, table),
-        _wide(study, table.filter(~pl.col("timed"), measure_is_not(study.primary))),
+        _wide(study, table.filter(~pl.col("timed"), pl.col("measure") != study.primary)),
         ["![seeds, means and intervals](figure.png)"],
         ["**Take note**", "", *(f"- {line}" for line in warnings)] if warnings else [],
         captions.intervals(study, table),
@@ -62,11 +62,6 @@ def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] 
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def measure_is_not(name: str) -> pl.Expr:
-    """Rows of other measures."""
-    return pl.col("measure") != name
 
 
 def number(value: float | None, rate: bool, sign: str = "") -> str:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 
 import pytest
 
@@ -15,8 +14,9 @@ KEY = "predictor_size-two_room-local"
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
     """An empty local database; making it takes seconds, so that tests share it under keys of their own."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        yield f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
 
 
 @pytest.fixture

@@ -222,6 +222,14 @@ def test_a_member_of_a_family_of_measures_takes_its_unit(make_study, make_record
     assert row(make_study(), records, "tiny", "probe_r2/agent_position")["unit"] == "R²"
 
 
+def test_a_rate_whose_tasks_were_not_kept_has_an_interval_over_seeds_within_0_and_1(make_study, make_record):
+    records = [record | {"tasks": []} for record in sound(make_record, tiny=(100, 90, 99), small=(95, 96, 97))]
+    tiny = row(make_study(), records, "tiny")
+    assert tiny["tasks"] == 0
+    assert tiny["low"] < tiny["mean"] < tiny["high"] == 1.0
+    assert tiny["difference"] == pytest.approx(1 / 300)
+
+
 def test_tasks_that_only_some_trials_planned_are_not_compared(make_study, make_record):
     records = sound(make_record, tiny=(80,) * 3, small=(95,) * 3)
     records += [make_record("base", seed, 50, tasks=50) for seed in range(3)]
