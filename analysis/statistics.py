@@ -60,7 +60,7 @@ def success_rate(solved: np.ndarray) -> Estimate:
     chance = mean * (1 - mean)
     tasks = x.shape[1]
     shrunk = (mean * tasks + 1) / (tasks + 2)
-    sampled, least = _spreads(x, chance / x.size, 1.0)
+    sampled, least = _spreads(x, 1.0)
     per_try = sampled.variance / chance if chance > 1e-12 else 1 / x.size
     quantiles = _quantile(sampled) ** 2 * per_try, _quantile(least) ** 2 * least.variance / (shrunk * (1 - shrunk))
     return Estimate(mean, *_wilson(mean, max(quantiles)))
@@ -93,13 +93,12 @@ def success_difference(
 
     Its variance is that of the two-way table of differences -1, 0, 1 (`_spreads`). Were the seeds' mean differences the
     only evidence, three seeds that agree by chance would claim certainty, and tasks that one arm always fails would go
-    uncounted. The least chance variance follows Bonett and Price (2012): one imagined win and one imagined loss on top.
+    uncounted.
     """
     difference = np.asarray(arm, float) - np.asarray(baseline, float)
     spreads = []
     if len(difference) >= LEAST_SEEDS:
-        up, down = (((difference == sign).sum() + 1) / (difference.size + 2) for sign in (1, -1))
-        spreads = _spreads(difference, (up + down - (up - down) ** 2) / difference.size, 2.0)
+        spreads = _spreads(difference, 2.0)  # two arms may differ on a task either way
     low, high = _around(float(difference.mean()), spreads)
     found = _difference(difference.mean(1), spreads, margin, rng)
     return found._replace(low=low and max(low, -1.0), high=high and min(high, 1.0))
@@ -148,13 +147,14 @@ def verdict(difference: float, p: float | None, p_equivalent: float | None, high
     return "undecided"
 
 
-def _spreads(x: np.ndarray, chance: float, imagined: float) -> list[Spread]:
+def _spreads(x: np.ndarray, imagined: float) -> list[Spread]:
     """How well the mean of `x` (S, M) is known, in two ways; the one that says less counts.
 
     Sampled: the seeds' component var(seed means) / S, plus what the tasks add, var(task means) / M less the residual's
     share (two-way random effects, E[V_seed] + E[V_task] - E[V_residual] = the variance of the mean), degrees of freedom
-    after Satterthwaite. The seeds' component is never below the residual's nor below `chance`, the variance of S M
-    independent tries: three seeds that happen to agree do not make it zero.
+    after Satterthwaite. The seeds' component is never below the residual's, so that three seeds that happen to agree do
+    not make it zero; the sum is then never below the variance of S M independent tries (the largest of the three mean
+    squares is at least their mean).
     Least: M tasks cannot rule out tasks of a kind that is not among them, so the variance is never below that of
     `imagined` tasks more that come out otherwise in every seed.
     """
@@ -162,7 +162,7 @@ def _spreads(x: np.ndarray, chance: float, imagined: float) -> list[Spread]:
     by_seed, by_task, mean = x.mean(1), x.mean(0), x.mean()
     residual = x - by_seed[:, None] - by_task + mean
     rest = (residual**2).sum() / ((seeds - 1) * max(tasks - 1, 1) * x.size)
-    seed = max(by_seed.var(ddof=1) / seeds, rest, chance, 1e-30)  # not 0, which has no degrees of freedom
+    seed = max(by_seed.var(ddof=1) / seeds, rest, 1e-30)  # not 0, which has no degrees of freedom
     task = max(by_task.var() / max(tasks - 1, 1) - rest, 0.0)
     df = (seed + task) ** 2 / (seed**2 / (seeds - 1) + task**2 / max(tasks - 1, 1))
     return [Spread(seed + task, df), Spread(imagined / (tasks + 2) ** 2, max(tasks - 1, 1))]

@@ -78,6 +78,8 @@ def test_the_interval_of_a_rate_holds_it_within_0_and_1_and_has_a_width(solved):
     found = statistics.success_rate(solved)
     assert 0 <= found.low <= found.mean <= found.high <= 1
     assert found.high - found.low > 0.01
+    tries = stats.binomtest(int(solved.sum()), solved.size).proportion_ci(method="wilson")
+    assert found.high - found.low >= tries.high - tries.low - 1e-9
 
 
 @settings(max_examples=50, deadline=None)
