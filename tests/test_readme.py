@@ -25,7 +25,9 @@ def test_the_map_names_every_file_once_and_nothing_else():
     named = [line.split()[0] for line in block.strip().splitlines() if line.strip()]
     assert len(named) == len(set(named))
     assert set(named) == tree()
-    assert all(len(line.split()) > 3 for line in block.strip().splitlines() if not line.split()[0].endswith("__init__.py"))
+    assert all(
+        len(line.split()) > 3 for line in block.strip().splitlines() if not line.split()[0].endswith("__init__.py")
+    )
 
 
 def test_every_option_that_the_readme_shows_exists():
@@ -33,7 +35,9 @@ def test_every_option_that_the_readme_shows_exists():
     helps = ""
     for command in (["study/run.py"], ["-m", "trainables.train"]):
         run = [sys.executable, *command, "--help"]
-        helps += subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "200"}).stdout
+        helps += subprocess.run(
+            run, cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
+        ).stdout
     assert shown and all(option in helps for option in shown)
 
 
@@ -41,4 +45,6 @@ def test_every_sweep_setting_and_make_target_that_the_readme_shows_exists():
     assert set(re.findall(r"--sweep (\w+)", README)) <= set(search_spaces.names())
     assert set(re.findall(r"--scale (\w+)", README)) <= set(plugins.names("scales"))
     makefile = (ROOT / "Makefile").read_text()
-    assert all(f"\n{target}:" in makefile for target in re.findall(r"`make (\w+)`|^make (\w+)", README, re.M)[0] if target)
+    assert all(
+        f"\n{target}:" in makefile for target in re.findall(r"`make (\w+)`|^make (\w+)", README, re.M)[0] if target
+    )

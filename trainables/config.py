@@ -118,7 +118,9 @@ class TrialConfig(Settings):
         if not any(term.weight for term in self.terms.values()):
             raise ValueError("terms: every weight is zero, nothing would be trained")
         if self.data.image_size % getattr(self.encoder, "patch", 1):
-            raise ValueError(f"encoder.patch={self.encoder.patch} does not divide data.image_size={self.data.image_size}")
+            raise ValueError(
+                f"encoder.patch={self.encoder.patch} does not divide data.image_size={self.data.image_size}"
+            )
         self._fits_the_episodes()
         return self
 
@@ -128,9 +130,13 @@ class TrialConfig(Settings):
             raise ValueError(f"data.steps={self.data.steps} is less than the {clip} steps of history plus rollout")
         task = EARLIER_ROWS + self.protocol.offset
         if self.data.steps < task:
-            raise ValueError(f"data.steps={self.data.steps} is less than the {task} steps of {EARLIER_ROWS} + protocol.offset")
+            raise ValueError(
+                f"data.steps={self.data.steps} is less than the {task} steps of {EARLIER_ROWS} + protocol.offset"
+            )
         if (self.history - 1) * self.frameskip > EARLIER_ROWS:
-            raise ValueError(f"history={self.history} at frameskip={self.frameskip} reaches back more than {EARLIER_ROWS} steps")
+            raise ValueError(
+                f"history={self.history} at frameskip={self.frameskip} reaches back more than {EARLIER_ROWS} steps"
+            )
 
 
 def _with_names(folder: str, part: Any) -> Any:

@@ -38,4 +38,4 @@ def _term(name: str):
 
 
 def _head(model: WorldModel, name: str) -> torch.nn.Module | None:
-    return model.heads[name] if name in model.heads else None
+    return dict(model.heads.items()).get(name)

@@ -97,7 +97,7 @@ def _filled(scale: Any, key: str, part: Any) -> Any:
 
 
 def _join(tree: dict, path: str) -> None:
-    """A term or measure that a path names and the config lacks joins it, as in `terms.sigreg.weight=0.09` for a mixture."""
+    """A term or measure that is named and not there yet joins: `terms.sigreg.weight=0.09` makes a mixture."""
     folder, *rest = path.split(".")
     if folder in NAMED and rest:
         _known(folder, rest[0], plugins.names(folder))

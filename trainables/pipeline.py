@@ -54,10 +54,21 @@ def ensure_data(config: TrialConfig, store: Store, split: str, progress: Progres
     data = config.data
 
     def make(work: Path) -> None:
-        tell = progress and (lambda done, total: progress({"phase": "data", "split": split, "done": done, "total": total}))
+        tell = progress and (
+            lambda done, total: progress({"phase": "data", "split": split, "done": done, "total": total})
+        )
         count = data.episodes if split == "train" else data.held_out
         world = envs.load(data.world)
-        record(world, work, split=split, episodes=count, steps=data.steps, size=data.image_size, seed=data.seed, progress=tell)
+        record(
+            world,
+            work,
+            split=split,
+            episodes=count,
+            steps=data.steps,
+            size=data.image_size,
+            seed=data.seed,
+            progress=tell,
+        )
 
     return _ensure(store, ids.data_key(config, split), make)
 
@@ -152,7 +163,13 @@ def _ensure_checkpoint(
 
 
 def _ensure_measure(
-    config: TrialConfig, store: Store, name: str, checkpoint: Path, data: dict[str, Path], tell: Progress, map: Callable | None
+    config: TrialConfig,
+    store: Store,
+    name: str,
+    checkpoint: Path,
+    data: dict[str, Path],
+    tell: Progress,
+    map: Callable | None,
 ) -> Path:
     def make(out: Path) -> None:
         import time

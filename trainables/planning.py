@@ -58,10 +58,12 @@ class Outcome:
 
 def choose_tasks(world: World, episodes: Episodes, protocol: Protocol) -> Tasks:
     """The protocol's tasks, the same for every model; ValueError if the episodes hold too few."""
-    rows = np.concatenate([
-        np.arange(start + EARLIER_ROWS, start + length - protocol.offset)
-        for start, length in zip(episodes.episode_start, episodes.length, strict=True)
-    ])
+    rows = np.concatenate(
+        [
+            np.arange(start + EARLIER_ROWS, start + length - protocol.offset)
+            for start, length in zip(episodes.episode_start, episodes.length, strict=True)
+        ]
+    )
     states = episodes.states(np.arange(episodes.rows))
     open_rows = rows[~world.solved(states[rows], states[rows + protocol.offset])]
     if len(open_rows) < protocol.tasks:
@@ -101,7 +103,9 @@ def floors(folder: Path, config: TrialConfig) -> dict[str, list[list[bool]]]:
         return pursue(world, start[:, None], goal, _no_past(start, world), protocol.budget, 1, propose).solved.tolist()
 
     def random(repeat: int) -> Propose:
-        draws = [streams.rng(protocol.plan_seed, "random_floor", repeat, task).uniform(-1, 1, size) for task in tasks.number]
+        draws = [
+            streams.rng(protocol.plan_seed, "random_floor", repeat, task).uniform(-1, 1, size) for task in tasks.number
+        ]
         return lambda states, past, number: np.stack(draws)
 
     still = np.zeros((len(tasks), *size))
@@ -171,7 +175,9 @@ class _ModelPlanner:
         blocks = self.model.normaliser(torch.from_numpy(past).float().to(self.device))
         seed = self.config.protocol.plan_seed
         generators = [streams.generator(seed, "plan", int(task), number) for task in self.numbers]
-        plan = self.planner.plan(self.config.planner, lambda plans: self._cost(z, plans, blocks), self.bounds, generators)
+        plan = self.planner.plan(
+            self.config.planner, lambda plans: self._cost(z, plans, blocks), self.bounds, generators
+        )
         executed = self.model.normaliser.undo(plan[:, : self.config.planner.receding]).clamp(-1, 1)
         actions = executed.cpu().double().numpy().reshape(len(states), -1, self.world.action_dim)
         self.seconds, self.plans = self.seconds + time.perf_counter() - began, self.plans + 1

@@ -15,7 +15,11 @@ PACKAGES = ("torch", "numpy", "timm", "ray", "optuna", "mlflow", "gymnasium", "p
 @cache
 def provenance() -> dict[str, Any]:
     """Commit and dirtiness of this source tree ("unknown" outside git), versions of what computes, and the device."""
-    return {"commit": _git("rev-parse", "HEAD") or "unknown", "dirty": bool(_git("status", "--porcelain")), **_machine()}
+    return {
+        "commit": _git("rev-parse", "HEAD") or "unknown",
+        "dirty": bool(_git("status", "--porcelain")),
+        **_machine(),
+    }
 
 
 def _machine() -> dict[str, Any]:

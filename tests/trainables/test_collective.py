@@ -45,8 +45,8 @@ def _train(config, data, steps, file):
 
 @pytest.fixture
 def steady(tiny):
-    """Without dropout, whose masks differ between workers, and at the published learning rate: Adam's first updates are
-    the signs of gradients, and where a gradient is zero but for rounding (a bias before BatchNorm) its sign is noise."""
+    """Without dropout, whose masks differ between workers, and at the published learning rate: Adam's first updates
+    are the signs of gradients, and where a gradient is zero but for rounding (a bias before BatchNorm) it is noise."""
     return lambda method: tiny(method, predictor__dropout=0.0, optim__steps=2000, optim__lr=1e-4, optim__clip=1e9)
 
 

@@ -19,7 +19,9 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def judged(tiny, shelf):
-    return {method: pipeline.run_trial(tiny(method, "single_dot", **SMALL), shelf) for method in ("forward_only", "smwm")}
+    return {
+        method: pipeline.run_trial(tiny(method, "single_dot", **SMALL), shelf) for method in ("forward_only", "smwm")
+    }
 
 
 def test_prediction_alone_collapses(judged):

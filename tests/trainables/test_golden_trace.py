@@ -1,5 +1,5 @@
-"""The first fifty losses of every method: a change that moves them must raise `ids.TRAIN_RECIPE` and record them anew with
-`python tests/trainables/test_golden_trace.py`."""
+"""The first fifty losses of every method: a change that moves them must raise `ids.TRAIN_RECIPE` and record them anew
+with `python tests/trainables/test_golden_trace.py`."""
 
 import json
 import tempfile

@@ -17,7 +17,9 @@ def test_every_measure_reports_what_it_declares_and_repeats_itself(name, tiny, s
     assert set(plugin.VALUES) <= set(one.values)
     assert all(np.isfinite(value) for value in one.values.values())
     timed = {value for value, (_, _, *is_timed) in plugin.VALUES.items() if is_timed}
-    assert {k: v for k, v in one.values.items() if k not in timed} == {k: v for k, v in two.values.items() if k not in timed}
+    assert {k: v for k, v in one.values.items() if k not in timed} == {
+        k: v for k, v in two.values.items() if k not in timed
+    }
     assert one.tasks == two.tasks
 
 
@@ -28,7 +30,9 @@ def test_the_probe_reads_a_linear_state_and_not_noise():
     assert probe_r2.linear_r2(x, RNG.normal(size=(400, 2)), new, RNG.normal(size=(200, 2)), 1e-3) < 0.05
 
 
-@pytest.mark.parametrize(("values", "rank"), [([1, 1, 1, 1], 4.0), ([5, 0, 0, 0], 1.0), ([1, 1, 0, 0], 2.0), ([0, 0, 0, 0], 1.0)])
+@pytest.mark.parametrize(
+    ("values", "rank"), [([1, 1, 1, 1], 4.0), ([5, 0, 0, 0], 1.0), ([1, 1, 0, 0], 2.0), ([0, 0, 0, 0], 1.0)]
+)
 def test_effective_rank_of_known_spectra(values, rank):
     assert latent_spectrum.effective_rank(np.array(values, float)) == pytest.approx(rank)
 

@@ -11,7 +11,9 @@ def count(module):
 
 
 def pixels(batch=4, time=3, size=32):
-    return torch.randint(0, 256, (batch, time, 3, size, size), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    return torch.randint(0, 256, (batch, time, 3, size, size), generator=torch.Generator().manual_seed(0)).to(
+        torch.uint8
+    )
 
 
 def ready(config):
@@ -35,7 +37,11 @@ def test_the_paper_recipe_has_the_published_number_of_parameters():
 
 @pytest.mark.parametrize("name", plugins.names("encoders"))
 def test_every_encoder_gives_features_by_patch(name, tiny):
-    config = tiny("smwm", encoder=name) if name == "conv" else assign_all(base_config("smwm", "two_room", "local"), {"encoder": name})
+    config = (
+        tiny("smwm", encoder=name)
+        if name == "conv"
+        else assign_all(base_config("smwm", "two_room", "local"), {"encoder": name})
+    )
     size = config.data.image_size
     encoder = plugins.load("encoders", name).build(config.encoder, size)
     features = encoder(torch.rand(2, 3, size, size))

@@ -91,7 +91,7 @@ def test_training_that_was_killed_is_taken_up_at_its_checkpoint(tiny, shelf, mon
         pipeline.run_trial(config, shelf, progress=killed)
     steps = []
     pipeline.run_trial(config, shelf, progress=lambda event: steps.append(event.get("step")))
-    assert [step for step in steps if step][0] == 20  # the checkpoint of step 19 was the last
+    assert next(filter(None, steps)) == 20  # the checkpoint of step 19 was the last
     undisturbed = pipeline.run_trial(config, Store(shelf.root / "another"))
     assert undisturbed["trace"] == pipeline.record_part(config, shelf)["trace"]
 
@@ -104,5 +104,10 @@ def test_floors_are_those_of_the_protocols_tasks(tiny, shelf):
 def test_every_reported_value_is_declared_with_unit_and_direction():
     values = {value["name"]: value for value in pipeline.measure_values()}
     assert values["planning_seconds"]["timed"] and not values["planning_seconds"]["higher_is_better"]
-    assert values["success_rate"] == {"name": "success_rate", "unit": "of tasks", "higher_is_better": True, "timed": False}
+    assert values["success_rate"] == {
+        "name": "success_rate",
+        "unit": "of tasks",
+        "higher_is_better": True,
+        "timed": False,
+    }
     assert {f"rollout_error_{step}" for step in range(1, 6)} | {"probe_r2", "effective_rank"} <= set(values)

@@ -26,7 +26,9 @@ def edges(dim, width=2.0):
 def test_every_planner_finds_the_least_cost_within_the_bounds(name):
     planner = plugins.load("planners", name)
     target = torch.tensor([0.5, -1.0, 1.5, 5.0]).expand(2, 1, 3, 4)
-    plan = planner.plan(planner.Config(horizon=3, receding=3), lambda p: (p - target).square().sum((-1, -2)), edges(4), gens(0, 1))
+    plan = planner.plan(
+        planner.Config(horizon=3, receding=3), lambda p: (p - target).square().sum((-1, -2)), edges(4), gens(0, 1)
+    )
     assert plan.shape == (2, 3, 4)
     assert torch.allclose(plan, target[:, 0].clamp(-2, 2), atol=0.15)
     assert plan.abs().max() <= 2
@@ -67,7 +69,7 @@ def test_tasks_are_the_same_for_every_model_and_other_for_another_task_seed(test
 
 
 def test_more_tasks_than_starts_is_refused(test_set, tiny):
-    with pytest.raises(ValueError, match="protocol.tasks=10000 is more than the"):
+    with pytest.raises(ValueError, match=r"protocol\.tasks=10000 is more than the"):
         choose_tasks(WORLD, test_set[1], tiny("smwm", protocol__tasks=10000).protocol)
 
 

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,9 +39,11 @@ def test_a_bad_setting_is_refused_with_its_name_and_the_nearest_valid_one(path, 
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("arguments", [("smvm", "two_room", "local"), ("smwm", "two_rom", "local"), ("smwm", "two_room", "loca")])
+@pytest.mark.parametrize(
+    "arguments", [("smvm", "two_room", "local"), ("smwm", "two_rom", "local"), ("smwm", "two_room", "loca")]
+)
 def test_unknown_method_world_or_scale_names_the_nearest(arguments):
-    with pytest.raises(ConfigError, match="did you mean '(smwm|two_room|local)'"):
+    with pytest.raises(ConfigError, match=r"did you mean '(smwm|two_room|local)'"):
         base_config(*arguments)
 
 
@@ -84,11 +88,8 @@ def test_a_value_on_the_command_line_is_json_or_text(value):
 
 @given(st.text(min_size=1, max_size=12), st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=5)))
 def test_no_path_and_value_gets_through_unchecked(path, value):
-    try:
+    with suppress(ConfigError):
         config = assign(SMWM, path, value)
-    except ConfigError as error:
-        assert str(error)
-    else:
         assert flatten(config) != flatten(SMWM) or flatten(SMWM).get(path) == value
 
 

@@ -50,7 +50,7 @@ def test_inverse_is_the_mean_squared_error_of_the_action():
 
 
 def test_sigreg_is_about_one_for_a_standard_normal_batch():
-    # E (mean cos - phi)^2 + E (mean sin)^2 = (1 - phi^2) / B, so the mean is the integral of w (1 - phi^2) over [-3, 3]:
+    # E (mean cos - phi)^2 + E (mean sin)^2 = (1 - phi^2) / B: the mean is the integral of w (1 - phi^2) over [-3, 3],
     # sqrt(2 pi) - sqrt(2 pi / 3) = 1.06, less the tails beyond 3.
     values = [sigreg.loss(sigreg.Config(), None, latents(sample(256, 1, 1, 32, seed=s), seed=s)) for s in range(20)]
     assert torch.stack(values).mean().item() == pytest.approx(1.0, abs=0.1)
@@ -59,7 +59,7 @@ def test_sigreg_is_about_one_for_a_standard_normal_batch():
 def test_sigreg_of_a_constant_batch_is_what_the_formula_gives():
     # cos = 1 and sin = 0 at every knot: B * sum_t w_t (1 - exp(-t^2 / 2))^2 by the trapezoid rule on [-3, 3].
     t = torch.linspace(-3, 3, 33, dtype=torch.float64)
-    value = (1 - torch.exp(-t**2 / 2)) ** 2 * torch.exp(-(t**2) / 2)
+    value = (1 - torch.exp(-(t**2) / 2)) ** 2 * torch.exp(-(t**2) / 2)
     expected = 256 * torch.trapezoid(value, t).item()
     loss = sigreg.loss(sigreg.Config(), None, latents(torch.zeros(256, 2, 1, 16)))
     assert loss.item() == pytest.approx(expected, rel=1e-5)

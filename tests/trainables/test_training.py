@@ -1,5 +1,6 @@
 import json
 import logging
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -7,13 +8,15 @@ import torch
 
 from envs._episodes import Clips, Episodes
 from trainables import checkpoint, plugins, training
-from trainables.training import Run, learning_rate
 from trainables.store import read_json
+from trainables.training import Run, learning_rate
 
 
 def start(config, data):
     folders = data(config)
-    return Run(config, Clips(Episodes(folders["train"]), config.history + 1, config.frameskip), Episodes(folders["validation"]))
+    return Run(
+        config, Clips(Episodes(folders["train"]), config.history + 1, config.frameskip), Episodes(folders["validation"])
+    )
 
 
 def weights(run):
@@ -120,7 +123,7 @@ def test_the_learning_rate_warms_up_then_falls_to_zero_step_by_step(tiny):
     config = tiny("smwm", optim__steps=1000, optim__lr=1.0, optim__warmup=0.01)
     rates = [learning_rate(config, step) for step in range(1000)]
     assert rates[0] == 0.1 and rates[9] == 1.0 and max(rates) == 1.0
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[10:]))
     assert rates[-1] < 1e-4 and rates[505] == pytest.approx(0.5, abs=0.001)
 
 
@@ -144,7 +147,7 @@ def test_measuring_the_initial_variance_leaves_the_model_as_it_was(tiny, data):
 
 
 def test_a_batch_larger_than_the_training_set_is_refused(tiny, data):
-    with pytest.raises(ValueError, match="optim.batch=4096"):
+    with pytest.raises(ValueError, match=r"optim\.batch=4096"):
         start(tiny("smwm", optim__batch=4096), data)
 
 

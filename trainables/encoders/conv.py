@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Config(Settings):
-    """A stride-4 stem, as patches that overlap, then two convolutions of stride 2; sizes are ours (the papers use ViT)."""
+    """A stem of stride 4 (overlapping patches), two convolutions of stride 2; sizes are ours (the papers use ViT)."""
 
     name: Literal["conv"] = "conv"
     channels: int = Field(default=32, ge=1)  # of the stem; the other two have twice as many

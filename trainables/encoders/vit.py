@@ -1,4 +1,4 @@
-"""Vision transformer from timm, trained from scratch; the class token is the global latent (ViT-Tiny/14 as published)."""
+"""Vision transformer from timm, trained from scratch; its class token is the global latent (published: ViT-Tiny/14)."""
 
 from __future__ import annotations
 

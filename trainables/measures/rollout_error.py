@@ -1,5 +1,5 @@
-"""Open-loop prediction error: encode the first frames of a test clip, roll the predictor out under the recorded actions
-and compare with the encoded frames, as a share of the latent's variance (0 perfect, about 1 for predicting the mean)."""
+"""Open-loop prediction error: encode the first frames of a test clip, roll the predictor out under the recorded
+actions and compare with the encoded frames, as a share of the latent's variance (0 perfect, about 1 the mean)."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 """Terms of the objective, each a number computed from one batch of latents. A file has `Config` (with `weight`),
-`head(config, dims)` (a network of its own, or None) and `loss(config, head, batch)`, a scalar; `batch` is a `Latents`."""
+`head(config, dims)` (a network of its own, or None) and `loss(config, head, batch)`, a scalar of a `Latents`."""

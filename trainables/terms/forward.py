@@ -1,4 +1,4 @@
-"""L_forward = mean |z'_{t+1} - z_{t+1}|^2, with gradients into prediction and target alike (arXiv:2606.20104, eq. 1)."""
+"""L_forward = mean |z'_{t+1} - z_{t+1}|^2, with gradients into prediction and target (arXiv:2606.20104, eq. 1)."""
 
 from __future__ import annotations
 

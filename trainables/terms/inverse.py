@@ -1,4 +1,4 @@
-"""L_inverse = mean |h(z_t, z_{t+1}) - a_t|^2: what the latent must keep to tell the action (arXiv:2606.20104, eq. 2)."""
+"""L_inverse = mean |h(z_t, z_{t+1}) - a_t|^2: what the latent keeps to tell the action (arXiv:2606.20104, eq. 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGReg: the latents of a batch, seen along random directions u, should look standard normal (arXiv:2511.08544, used by
+"""SIGReg: a batch of latents, seen along random directions u, should look standard normal (arXiv:2511.08544, used by
 LeWM, arXiv:2603.19312). Per direction, with x = <u, z> over a batch of B and knots t in [0, 3]:
 
     B * sum_t w_t [ (mean cos(t x) - exp(-t^2 / 2))^2 + (mean sin(t x))^2 ],   w_t = trapezoid(t) * exp(-t^2 / 2)
