@@ -57,8 +57,8 @@ class Progress:
 
     def finished(self, trial: Trial) -> None:
         """A trial is over."""
-        row = self._running.pop(_key(trial))
-        seconds = time.monotonic() - row["since"]
+        row = self._running.pop(_key(trial), None)  # None if its process died before it began
+        seconds = time.monotonic() - row["since"] if row else 0.0
         self._spent += seconds
         self._expected += self._hours.pop(_key(trial)) * 3600
         record = pipeline.record_part(trial.config, self._store)

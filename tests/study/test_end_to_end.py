@@ -1,0 +1,178 @@
+"""Whole studies on Ray: killed here and there they end as if nothing had happened, and both executors agree."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from analysis.mlflow_records import read_mlflow
+from study import cluster, report
+from study import plan as plans
+from trainables import ids, pipeline
+from trainables.store import Store
+
+
+class Ear:
+    """A listener that remembers everything and may do something about it."""
+
+    def __init__(self, on_report=None):
+        self.events, self.on_report = [], on_report
+
+    def started(self, trial):
+        self.events.append(("started", trial, None))
+
+    def reported(self, trial, report):
+        self.events.append(("reported", trial, report))
+        if self.on_report:
+            self.on_report(trial, report)
+
+    def finished(self, trial):
+        self.events.append(("finished", trial, None))
+
+    def of(self, kind):
+        return [(trial, report) for happened, trial, report in self.events if happened == kind]
+
+
+def execute(trials, store, ear):
+    cluster.quieten()
+    from study.execute import execute
+
+    execute(trials, store, [ear])
+
+
+def trial_process(driver):
+    """The process in which a trial runs, a descendant of the driver; waits until there is one."""
+    while True:
+        for process in psutil.Process(driver).children(recursive=True):
+            try:
+                if "ray::ImplicitFunc" in " ".join(process.cmdline()):
+                    return process
+            except psutil.Error:
+                continue
+        time.sleep(0.05)
+
+
+def trained(store):
+    """When each finished training was written."""
+    files = (store.root / "train").glob("*/result.json")
+    return {file.parent.name: file.stat().st_mtime_ns for file in files}
+
+
+def untimed(folder):
+    """The rows of table.csv but those of measured time."""
+    with open(folder / "table.csv", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["timed"] != "true"]
+
+
+def scratch(pid):
+    return list(Path(tempfile.gettempdir()).glob(f"{cluster.PREFIX}{pid}-*"))
+
+
+def test_killed_trials_and_a_killed_driver_leave_the_table_of_an_undisturbed_study(
+    command, spawn, small, done, tmp_path
+):
+    store, study = Store(tmp_path / "store"), small(seeds=3)
+
+    first = spawn(command(store.root, "--seeds", "2"), tmp_path)
+    trial_process(first.pid).kill()
+    _, errors = first.communicate()
+    assert first.returncode == 1, errors
+    assert errors.count(": crashed") == 1
+    assert "the same command tries them again" in errors
+    plan = plans.plan(small(seeds=2), store)
+    assert (plan.count("done"), plan.count("failed")) == (3, 1)
+    assert scratch(first.pid) == []
+
+    second = spawn(command(store.root, "--seeds", "3"), tmp_path)
+    while "[4/6]" not in (line := second.stderr.readline()):
+        assert line, "the driver ended"
+    os.kill(second.pid, signal.SIGKILL)
+    second.wait()
+    finished = trained(store)
+    assert len(finished) >= 4
+
+    third = spawn(command(store.root, "--seeds", "3"), tmp_path)
+    _, errors = third.communicate()
+    assert third.returncode == 0, errors
+    assert finished.items() <= trained(store).items()
+    assert scratch(second.pid) == scratch(third.pid) == []
+    undisturbed = report.write(study, done, report.records(study, done))
+    assert untimed(report.folder(study, store)) == untimed(undisturbed)
+    kept = read_mlflow(f"sqlite:///{store.root}/mlflow.db", study.key)
+    assert {record["status"] for record in kept} <= {"ok", "collapsed"}
+    assert len(kept) == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
+
+
+def test_ctrl_c_ends_a_study_with_one_line_how_to_go_on(command, spawn, tmp_path):
+    driver = spawn(command(tmp_path / "store", "--seeds", "1", "--set", "optim.steps=100000"), tmp_path)
+    trial_process(driver.pid)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate()
+    assert driver.returncode == 130
+    assert errors.splitlines()[-1] == "stopped; the same command goes on from here"
+    assert "Traceback" not in errors
+    psutil.wait_procs(children, timeout=10)
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert scratch(driver.pid) == []
+
+
+def test_one_ray_train_worker_gives_the_bits_of_training_in_the_trial(small, done, tmp_path):
+    study, store, ear = small(seeds=1, executor="train"), Store(tmp_path), Ear()
+    execute(study.trials, store, ear)
+    for trial in study.trials:
+        record, expected = (pipeline.record_part(trial.config, shelf) for shelf in (store, done))
+        assert record["trace"] == expected["trace"] is not None
+        timed = {"planning_seconds"}
+        assert {k: v for k, v in record["measures"].items() if k not in timed} == {
+            k: v for k, v in expected["measures"].items() if k not in timed
+        }
+    for trial in study.trials:
+        steps = [p["step"] for ours, r in ear.of("reported") if ours is trial for p in r["points"]]
+        assert steps == [*range(1, 51), 60]
+
+
+def test_two_ray_train_workers_give_the_losses_of_one(small, tmp_path):
+    sets = {"executor": "train", "workers": 2, "predictor.dropout": 0.0, "optim.steps": 20}
+    trial = small(seeds=1, **sets).trials[0]
+    together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
+    execute([trial], together, Ear())
+    pipeline.run_trial(trial.config, alone)
+    losses = [pipeline.history(trial.config, store)["loss"] for store in (together, alone)]
+    assert len(losses[0]) == 20
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_killed_ray_train_trial_frees_what_its_workers_held(small, tmp_path):
+    """Two workers of one core each: on two cores the second trial waits for the first one's."""
+    sets = {"executor": "train", "workers": 2, "optim.steps": 2000}
+    first, second = small(seeds=1, **sets).trials[0], small(seeds=1, **sets | {"optim.steps": 10}).trials[0]
+    store = Store(tmp_path)
+
+    def kill(trial, report):
+        if trial is first and report["event"]["phase"] == "train":
+            trial_process(os.getpid()).kill()
+
+    execute([first, second], store, Ear(kill))
+    assert pipeline.record_part(first.config, store)["status"] == "crashed"
+    assert pipeline.state(second.config, store) == "done"
+    assert ids.train_key(first.config) != ids.train_key(second.config)
+
+
+def test_warnings_of_a_trial_reach_the_driver(small, tmp_path):
+    trial, store, ear = small(seeds=1).trials[0], Store(tmp_path), Ear()
+    pipeline.ensure_data(trial.config, store, "test")
+    episodes = store.root / ids.data_key(trial.config, "test") / "episodes.arrow"
+    episodes.write_bytes(episodes.read_bytes()[:-1])
+    execute([trial], store, ear)
+    assert pipeline.state(trial.config, store) == "done"
+    warnings = [warning for _, report in ear.of("reported") for warning in report["warnings"]]
+    assert "quarantine" in " ".join(warnings)
