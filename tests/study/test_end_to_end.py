@@ -125,54 +125,40 @@ def test_ctrl_c_ends_a_study_with_one_line_how_to_go_on(command, spawn, tmp_path
     assert scratch(driver.pid) == []
 
 
-def test_one_ray_train_worker_gives_the_bits_of_training_in_the_trial(small, done, tmp_path):
-    study, store, ear = small(seeds=1, executor="train"), Store(tmp_path), Ear()
-    execute(study.trials, store, ear)
-    for trial in study.trials:
-        record, expected = (pipeline.record_part(trial.config, shelf) for shelf in (store, done))
-        assert record["trace"] == expected["trace"] is not None
-        timed = {"planning_seconds"}
-        assert {k: v for k, v in record["measures"].items() if k not in timed} == {
-            k: v for k, v in expected["measures"].items() if k not in timed
-        }
-    for trial in study.trials:
-        steps = [p["step"] for ours, r in ear.of("reported") if ours is trial for p in r["points"]]
-        assert steps == [*range(1, 51), 60]
+def test_one_ray_train_worker_gives_the_bits_of_training_in_the_trial_and_says_what_it_warns_of(small, done, tmp_path):
+    trial, store, ear = small(seeds=1, executor="train").trials[0], Store(tmp_path), Ear()
+    pipeline.ensure_data(trial.config, store, "test")
+    episodes = store.root / ids.data_key(trial.config, "test") / "episodes.arrow"
+    episodes.write_bytes(episodes.read_bytes()[:-1])
+    execute([trial], store, ear)
+    record, expected = (pipeline.record_part(trial.config, shelf) for shelf in (store, done))
+    assert record["trace"] == expected["trace"] is not None
+    seconds = record["measures"].pop("planning_seconds"), expected["measures"].pop("planning_seconds")
+    assert min(seconds) > 0
+    assert record["measures"] == expected["measures"]
+    assert record["tasks"] == expected["tasks"]
+    reports = [report for _, report in ear.of("reported")]
+    assert [point["step"] for report in reports for point in report["points"]] == [*range(1, 51), 60]
+    assert "quarantine" in " ".join(warning for report in reports for warning in report["warnings"])
+    assert [kind for kind, *_ in ear.events][:: len(ear.events) - 1] == ["started", "finished"]
 
 
-def test_two_ray_train_workers_give_the_losses_of_one(small, tmp_path):
-    sets = {"executor": "train", "workers": 2, "predictor.dropout": 0.0, "optim.steps": 20}
-    trial = small(seeds=1, **sets).trials[0]
+def test_a_killed_ray_train_trial_frees_its_workers_for_the_next_whose_losses_are_those_of_one_worker(small, tmp_path):
+    """Two workers of one core each: on two cores the second trial waits for what the first one held."""
+    # At a low rate, for Adam turns gradients that are zero but for rounding into full steps.
+    steady = {"predictor.dropout": 0.0, "optim.lr": 1e-4, "optim.warmup": 1.0, "optim.clip": 1e9, "optim.steps": 20}
+    pair = {"executor": "train", "workers": 2}
+    first, second = (small(seeds=1, **pair, **sets).trials[0] for sets in ({"optim.steps": 5000}, steady))
     together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
-    execute([trial], together, Ear())
-    pipeline.run_trial(trial.config, alone)
-    losses = [pipeline.history(trial.config, store)["loss"] for store in (together, alone)]
-    assert len(losses[0]) == 20
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-
-
-def test_a_killed_ray_train_trial_frees_what_its_workers_held(small, tmp_path):
-    """Two workers of one core each: on two cores the second trial waits for the first one's."""
-    sets = {"executor": "train", "workers": 2, "optim.steps": 2000}
-    first, second = small(seeds=1, **sets).trials[0], small(seeds=1, **sets | {"optim.steps": 10}).trials[0]
-    store = Store(tmp_path)
 
     def kill(trial, report):
         if trial is first and report["event"]["phase"] == "train":
             trial_process(os.getpid()).kill()
 
-    execute([first, second], store, Ear(kill))
-    assert pipeline.record_part(first.config, store)["status"] == "crashed"
-    assert pipeline.state(second.config, store) == "done"
-    assert ids.train_key(first.config) != ids.train_key(second.config)
-
-
-def test_warnings_of_a_trial_reach_the_driver(small, tmp_path):
-    trial, store, ear = small(seeds=1).trials[0], Store(tmp_path), Ear()
-    pipeline.ensure_data(trial.config, store, "test")
-    episodes = store.root / ids.data_key(trial.config, "test") / "episodes.arrow"
-    episodes.write_bytes(episodes.read_bytes()[:-1])
-    execute([trial], store, ear)
-    assert pipeline.state(trial.config, store) == "done"
-    warnings = [warning for _, report in ear.of("reported") for warning in report["warnings"]]
-    assert "quarantine" in " ".join(warnings)
+    execute([first, second], together, Ear(kill))
+    assert pipeline.record_part(first.config, together)["status"] == "crashed"
+    assert pipeline.state(second.config, together) == "done"
+    pipeline.run_trial(second.config, alone)
+    losses = [pipeline.history(second.config, store)["loss"] for store in (together, alone)]
+    assert len(losses[0]) == 20
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
