@@ -22,7 +22,8 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how often workers' reports are fetched, else every 2 s
     "RAY_TRAIN_METRICS_ENABLED": "0",
 }
-PREFIX = "wm-"  # short, for the paths of Ray's sockets have a limit
+SCRATCH = Path("/tmp")  # as short as can be, for the paths of Ray's sockets have a limit
+PREFIX = "wm-"
 LOCAL_SLOTS = 1024  # on a cluster of our own, Ray Train trials are limited by what their workers need
 
 
@@ -40,7 +41,7 @@ def cluster(address: str | None) -> Iterator[Path]:
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _remove_dead()
-    scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=SCRATCH))
     here = {
         "address": "local",
         "include_dashboard": False,
@@ -95,7 +96,7 @@ def _remove_dead() -> None:
     """Remove the scratch folders of drivers that were killed."""
     import psutil
 
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+    for folder in SCRATCH.glob(f"{PREFIX}*-*"):
         pid = folder.name.removeprefix(PREFIX).split("-")[0]
         if pid.isdecimal() and folder.stat().st_uid == os.getuid() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ Exit code 0 when the study is complete, 1 when a trial crashed, 2 for bad input,
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,6 +19,8 @@ from study import report
 from trainables.paths import parse_value
 from trainables.settings import ConfigError
 from trainables.store import Store, StoreError
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(
@@ -120,7 +123,8 @@ def _run(study: plans.Study, store: Store, tracking_uri: str | None, address: st
     for note in report.notes(records):
         console.print(f"[yellow]warning:[/] {escape(note)}")
     _show_report(folder)
-    typer.echo(f"MLflow: {_ui(uri)}")
+    here = store.root == ROOT / "runs" and tracking_uri is None
+    typer.echo(f"MLflow: {'make ui' if here else _ui(uri)}")
     if any(record["status"] in ("crashed", "missing") for record in records):
         typer.echo("some trials crashed; the same command tries them again", err=True)
         raise typer.Exit(1)
@@ -146,9 +150,12 @@ def _show_report(folder: Path) -> None:
 
 
 def _ui(uri: str) -> str:
+    """How to look at the record."""
     if uri.startswith("http"):
         return uri
-    return f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --backend-store-uri {uri}"
+    return (
+        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {sys.executable} -m mlflow ui --workers 1 --backend-store-uri {uri}"
+    )
 
 
 def _refuse(message: str) -> NoReturn:

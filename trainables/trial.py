@@ -28,7 +28,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 
 from trainables import collective, pipeline, training
 from trainables.config import TrialConfig
-from trainables.store import Store
+from trainables.provenance import provenance
+from trainables.store import Store, read_json, write_json
 
 REPORT_SECONDS = 1.0
 SLOT = "trial_slot"  # custom resource of the head node: how many Ray Train trials may be under way
@@ -230,6 +231,10 @@ def _train_worker(setting: dict[str, Any]) -> None:
     config = TrialConfig.model_validate(setting["config"])
     with _heard(reporter):
         training.train(config, data, Path(setting["work"]), Path(setting["out"]), progress)
+    if collective.rank() == 0:
+        # Said here, for the trial itself does not see the devices that its workers hold.
+        result = Path(setting["out"]) / "result.json"
+        write_json(result, {**read_json(result), "provenance": provenance()})
     reporter.flush(**group)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import tempfile
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -72,7 +70,7 @@ def untimed(folder):
 
 
 def scratch(pid):
-    return list(Path(tempfile.gettempdir()).glob(f"{cluster.PREFIX}{pid}-*"))
+    return list(cluster.SCRATCH.glob(f"{cluster.PREFIX}{pid}-*"))
 
 
 def test_killed_trials_and_a_killed_driver_leave_the_table_of_an_undisturbed_study(
