@@ -20,7 +20,10 @@ DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 
 def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> str:
-    """table.md: setting, primary measure, other measures, notes; measured times in a block of their own at the end."""
+    """table.md: setting, primary measure, other measures, notes; measured times in a block of their own at the end.
+
+    Parts of a measure, like `component_share/3`, are left to table.csv.
+    """
     study, records = Study.model_validate(study), parse(records)
     table, trials = summary(study, records), list(plan(study, records).values())
     warnings = captions.warnings(study, trials, table) + captions.unplanned(study, records)
@@ -29,7 +32,10 @@ def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, An
         [f"# {captions.title(study)}"],
         ["  \n".join(captions.setting(study, records))],
         _primary(study, records, table),
-        _wide(study, table.filter(~pl.col("timed"), pl.col("measure") != study.primary)),
+        _wide(
+            study,
+            table.filter(~pl.col("timed"), pl.col("measure") != study.primary, ~pl.col("measure").str.contains("/")),
+        ),
         ["![seeds, means and intervals](figure.png)"],
         ["**Take note**", "", *(f"- {line}" for line in warnings)] if warnings else [],
         captions.intervals(study, table),

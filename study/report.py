@@ -58,7 +58,6 @@ def declaration(study: Study, store: Store, records: list[dict[str, Any]]) -> di
         "published_at": ", ".join(at) if at else None,
         "measures": [value for value in pipeline.measure_values() if value["name"] in measured],
         "floors": pipeline.ensure_floors(study.trials[0].config, store) if some else {},
-        "notes": notes(records),
     }
 
 
