@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from study import cluster, run
 from study import plan as plans
-from study import run
 from trainables import pipeline
 from trainables.store import Store
+
+cluster.quieten()  # before any test imports Ray
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "encoder"
