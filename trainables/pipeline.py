@@ -75,9 +75,10 @@ def ensure_data(config: TrialConfig, store: Store, split: str, progress: Progres
 
 def ensure_floors(config: TrialConfig, store: Store) -> dict[str, list[list[bool]]]:
     """Success of policies without a model on the config's tasks: {"no-op": [[per task]], "random": [per repeat]}."""
-    from trainables.planning import floors
 
     def make(work: Path) -> None:
+        from trainables.planning import floors
+
         write_json(work / "floors.json", floors(ensure_data(config, store, config.protocol.split), config))
 
     return read_json(_ensure(store, ids.floors_key(config), make) / "floors.json")
@@ -157,7 +158,7 @@ def _ensure_checkpoint(
 
         run = train or training.train
         run(config, data, out.parent, out, lambda event: tell({"phase": "train", **event}))
-        write_json(out / "result.json", {**read_json(out / "result.json"), "provenance": provenance()})
+        write_json(out / "result.json", {"provenance": provenance(), **read_json(out / "result.json")})
 
     return _ensure(store, key, make)
 
