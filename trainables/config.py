@@ -125,18 +125,20 @@ class TrialConfig(Settings):
         return self
 
     def _fits_the_episodes(self) -> None:
-        clip = (self.history + ROLLOUT_BLOCKS - 1) * self.frameskip
-        if self.data.steps < clip:
-            raise ValueError(f"data.steps={self.data.steps} is less than the {clip} steps of history plus rollout")
+        data, back = self.data, (self.history - 1) * self.frameskip
+        clip, rollout = back + self.frameskip, back + ROLLOUT_BLOCKS * self.frameskip
         task = EARLIER_ROWS + self.protocol.offset
-        if self.data.steps < task:
-            raise ValueError(
-                f"data.steps={self.data.steps} is less than the {task} steps of {EARLIER_ROWS} + protocol.offset"
-            )
-        if (self.history - 1) * self.frameskip > EARLIER_ROWS:
-            raise ValueError(
-                f"history={self.history} at frameskip={self.frameskip} reaches back more than {EARLIER_ROWS} steps"
-            )
+        _at_most("history", "frames back", back, EARLIER_ROWS, "env steps before the start of a planning task")
+        _at_most("history + rollout", "env steps", rollout, data.steps, "data.steps")
+        _at_most("protocol.offset", "env steps with those before the start", task, data.steps, "data.steps")
+        clips, starts = data.episodes * (data.steps + 1 - clip), data.held_out * (data.steps + 1 - task)
+        _at_most("optim.batch", "clips", self.optim.batch, clips, f"clips of data.episodes={data.episodes}")
+        _at_most("protocol.tasks", "tasks", self.protocol.tasks, starts, f"starts of data.held_out={data.held_out}")
+
+
+def _at_most(setting: str, what: str, value: int, limit: int, of: str) -> None:
+    if value > limit:
+        raise ValueError(f"{setting}: {value} {what} are more than the {limit} {of}")
 
 
 def _with_names(folder: str, part: Any) -> Any:

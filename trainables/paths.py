@@ -7,7 +7,7 @@ Three paths stand for several settings, which the scale's file or the method's f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ NO_SIZE = "custom"
 def base_config(method: str, world: str, scale: str) -> TrialConfig:
     """The config of `method` on `world` at `scale`; unknown names raise ConfigError."""
     try:
+        plugins.require("scale", scale, plugins.names("scales"))
         settings = plugins.load("scales", scale).settings(world)
         plugins.require("method", method, plugins.names("methods"))
     except ValueError as error:
@@ -35,20 +36,20 @@ def base_config(method: str, world: str, scale: str) -> TrialConfig:
 
 def assign(config: TrialConfig, path: str, value: Any) -> TrialConfig:
     """`config` with `path` set; unknown paths, wrong types and values out of range raise ConfigError."""
-    if path in FIXED:
-        raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
-    tree = config.model_dump()
-    _join(tree, path)
-    for part, chosen in _expand(tree, path, value).items():
-        _put(tree, part, chosen)
-    return _check(_honest_size(tree, path))
+    return assign_all(config, {path: value})
 
 
 def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
-    """Every change in turn, shorter paths first, so that `encoder=vit` precedes `encoder.depth=2`."""
+    """All changes, shorter paths first, so that `encoder=vit` precedes `encoder.depth=2`; only the outcome must fit."""
+    tree = config.model_dump()
     for path in sorted(changes, key=lambda path: (path.count("."), path)):
-        config = assign(config, path, changes[path])
-    return config
+        if path in FIXED:
+            raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
+        _join(tree, path)
+        for part, chosen in _expand(tree, path, changes[path]).items():
+            _put(tree, part, chosen)
+        _honest_size(tree, path)
+    return _check(tree)
 
 
 def flatten(config: TrialConfig) -> dict[str, Any]:
@@ -62,6 +63,19 @@ def parse_value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Texts `path=value` by path; ConfigError for one of another form and for a path that comes twice."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"set: {text!r} is not of the form path=value")
+        if path in found:
+            raise ConfigError(f"set: {path} is given twice")
+        found[path] = parse_value(value)
+    return found
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
@@ -106,12 +120,13 @@ def _join(tree: dict, path: str) -> None:
         tree[folder] = {**tree[folder], rest[0]: tree[folder].get(rest[0], settings)}
 
 
-def _honest_size(tree: dict, path: str) -> dict:
+def _honest_size(tree: dict, path: str) -> None:
+    if not path.startswith("predictor."):
+        return
     predictor, sizes = tree["predictor"], plugins.load("scales", tree["scale"]).SIZES["predictor.size"]
     named = sizes.get(predictor.get("size"), {})
-    if path.startswith("predictor.") and any(predictor[key] != value for key, value in named.items()):
+    if any(predictor[key] != value for key, value in named.items()):
         predictor["size"] = NO_SIZE
-    return tree
 
 
 def _put(tree: dict, path: str, value: Any) -> None:
@@ -135,7 +150,8 @@ def _branch(here: dict, node: str, done: str) -> dict:
 
 def _known_key(here: dict, node: str, done: str) -> None:
     if node not in here:
-        raise ConfigError(f"{done}{node}: no such setting{plugins.nearest(node, list(here))}; valid: {', '.join(here)}")
+        near = plugins.nearest(f"{done}{node}", [f"{done}{name}" for name in here])
+        raise ConfigError(f"{done}{node}: no such setting{near}; valid: {', '.join(here)}")
 
 
 def _known(what: str, name: Any, valid: list[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def run_trial(
     """
     tell = progress or (lambda event: None)
     data = {split: ensure_data(config, store, split, tell) for split in ids.SPLITS}
+    if store.get(ids.train_key(config)) is None:
+        _check_tasks(config, data)
     checkpoint = _ensure_checkpoint(config, store, data, tell, train)
     if read_json(checkpoint / "result.json")["status"] == "ok":
         for name in config.measures:
@@ -102,15 +105,17 @@ def record_part(config: TrialConfig, store: Store) -> dict[str, Any]:
     result = _result(config, store)
     record = {"trial": ids.train_key(config).split("/")[1], "config": flatten(config), "measures": {}, "tasks": []}
     if result is None or _missing_measures(config, store):
-        failure = _failure(config, store)
-        error = read_json(failure)["error"] if failure.exists() else None
+        error = _error(config, store)
         return record | {"status": "crashed" if error else "missing", "error": error, "seconds": {}, **_no_provenance()}
     measured = _measured(config, store) if result["status"] == "ok" else []
     for part in measured:
         record["measures"] |= part["values"]
         record["tasks"] += part["tasks"]
     record["status"] = _collapse(record["measures"]) or result["status"]
-    seconds = {"train": result["seconds"], "measures": sum(part["seconds"] for part in measured)}
+    record["measure_commits"] = sorted({part["commit"] for part in measured})
+    seconds = {"train": result["seconds"]} | (
+        {"measures": sum(part["seconds"] for part in measured)} if measured else {}
+    )
     about = {key: result[key] for key in ("parameters", "trace", "steps")}
     return record | {"error": None, "seconds": seconds, **about, **result["provenance"]}
 
@@ -124,9 +129,9 @@ def history(config: TrialConfig, store: Store) -> dict[str, list]:
 def measure_values() -> list[dict[str, Any]]:
     """Every number that measures report: name, unit, direction, and whether it is a measured time."""
     return [
-        {"name": name, "unit": unit, "higher_is_better": higher, "timed": bool(timed)}
+        {"name": name, **asdict(value)}
         for plugin in plugins.names("measures")
-        for name, (unit, higher, *timed) in plugins.load("measures", plugin).VALUES.items()
+        for name, value in plugins.load("measures", plugin).VALUES.items()
     ]
 
 
@@ -176,14 +181,24 @@ def _ensure_measure(
         import time
 
         from trainables.measures._trained import Trained
+        from trainables.provenance import provenance
 
         tell({"phase": "measure", "measure": name})
         began = time.perf_counter()
         measured = plugins.load("measures", name).measure(Trained(checkpoint, data), config, map or _map)
         content = {"values": measured.values, "tasks": measured.tasks, "seconds": time.perf_counter() - began}
+        content["commit"] = provenance()["commit"]
         write_json(out / "values.json", content)
 
     return _ensure(store, ids.measure_key(config, name), make)
+
+
+def _check_tasks(config: TrialConfig, data: dict[str, Path]) -> None:
+    """ValueError before anything is trained if the episodes hold too few unsolved starts to plan from."""
+    from envs._episodes import Episodes
+    from trainables.planning import choose_tasks
+
+    choose_tasks(envs.load(config.data.world), Episodes(data[config.protocol.split]), config.protocol)
 
 
 def _map(function: Callable, items: Any) -> list:
@@ -212,6 +227,15 @@ def _collapse(measures: dict[str, float]) -> str | None:
 
 def _failure(config: TrialConfig, store: Store) -> Path:
     return store.root / "work" / f"{ids.train_key(config)}.failure.json"
+
+
+def _error(config: TrialConfig, store: Store) -> str | None:
+    """Why the trial crashed, if it did."""
+    failure = _failure(config, store)
+    try:
+        return read_json(failure)["error"] if failure.exists() else None
+    except (ValueError, KeyError) as error:
+        return f"it crashed, and why can no longer be read ({error})"
 
 
 def _no_provenance() -> dict[str, Any]:

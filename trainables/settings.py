@@ -15,4 +15,4 @@ class ConfigError(ValueError):
 class Settings(BaseModel):
     """Frozen and strict: no coercion, no unknown field."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trainables import pipeline
-from trainables.paths import assign_all, base_config, parse_value
+from trainables.paths import assign_all, base_config, parse_settings
 from trainables.settings import ConfigError
 from trainables.store import Store, StoreError
 
@@ -24,7 +24,9 @@ def main(
 ) -> None:
     """Train one world model, measure it, and print what came out."""
     try:
-        config = assign_all(base_config(method, world, scale), dict(map(_setting, set_ or [])))
+        config = assign_all(base_config(method, world, scale), parse_settings(set_ or []))
+        if config.workers > 1:
+            raise ConfigError(f"workers: {config.workers} need Ray, use study/run.py")
         shelf = Store(store)
     except (ConfigError, StoreError) as error:
         typer.echo(f"error: {error}", err=True)
@@ -38,13 +40,6 @@ def main(
         typer.echo(f"{'floor ' + name:28} {sum(map(sum, repeats)) / sum(map(len, repeats)):.4g}")
     for name, seconds in record["seconds"].items():
         typer.echo(f"{'seconds ' + name:28} {seconds:.1f}")
-
-
-def _setting(text: str) -> tuple[str, object]:
-    path, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text!r}: expected path=value")
-    return path, parse_value(value)
 
 
 def _bar() -> Progress:

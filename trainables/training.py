@@ -43,7 +43,7 @@ def train(config: TrialConfig, data: dict[str, Path], work: Path, out: Path, pro
         status = run.advance()
         if progress and run.logged:
             progress({"step": run.step, "steps": config.optim.steps, **run.last()})
-        if collective.rank() == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
+        if status == "ok" and collective.rank() == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
             run.save(work, before + time.perf_counter() - started)
             saved = time.monotonic()
     if collective.rank() == 0:

@@ -1,8 +1,10 @@
 import logging
+from dataclasses import asdict
 
 import pytest
 
 from trainables import ids, pipeline, training
+from trainables.measures._value import Value
 from trainables.paths import flatten
 from trainables.store import Store
 
@@ -41,6 +43,19 @@ def test_a_crash_is_remembered_until_the_trial_succeeds(tiny, shelf):
     assert (record["status"], record["error"], record["measures"]) == ("crashed", "RuntimeError: out of luck", {})
     assert pipeline.run_trial(config, shelf)["error"] is None
     assert pipeline.state(config, shelf) == "done"
+
+
+def test_too_few_unsolved_starts_are_found_before_anything_is_trained(tiny, shelf):
+    config = tiny("smwm", seed=14, protocol__tasks=94)  # of 96 starts, some of them solved
+    with pytest.raises(ValueError, match=r"protocol\.tasks=94 is more than the \d+ unsolved starts"):
+        pipeline.run_trial(config, shelf, train=untouched)
+
+
+def test_a_crash_whose_reason_is_damaged_is_still_a_crash(tiny, shelf):
+    config = tiny("smwm", seed=15)
+    pipeline.fail(config, shelf, "why")
+    pipeline._failure(config, shelf).write_text("{")
+    assert pipeline.record_part(config, shelf)["status"] == "crashed"
 
 
 def test_a_trial_that_never_ran_is_missing(tiny, shelf):
@@ -104,10 +119,6 @@ def test_floors_are_those_of_the_protocols_tasks(tiny, shelf):
 def test_every_reported_value_is_declared_with_unit_and_direction():
     values = {value["name"]: value for value in pipeline.measure_values()}
     assert values["planning_seconds"]["timed"] and not values["planning_seconds"]["higher_is_better"]
-    assert values["success_rate"] == {
-        "name": "success_rate",
-        "unit": "of tasks",
-        "higher_is_better": True,
-        "timed": False,
-    }
+    assert values["probe_r2"]["most"] == 1.0
+    assert values["success_rate"] == {"name": "success_rate", **asdict(Value("of tasks", True, 0.0, 1.0))}
     assert {f"rollout_error_{step}" for step in range(1, 6)} | {"probe_r2", "effective_rank"} <= set(values)

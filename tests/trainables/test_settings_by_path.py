@@ -5,13 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables import ids, plugins
-from trainables.paths import assign, assign_all, base_config, flatten, parse_value
+from trainables.paths import assign, assign_all, base_config, flatten, parse_settings, parse_value
 from trainables.settings import ConfigError
 
 SMWM = base_config("smwm", "two_room", "local")
 
 BAD = [
-    ("optim.stps", 10, "optim.stps: no such setting, did you mean 'steps'?"),
+    ("optim.stps", 10, "optim.stps: no such setting, did you mean 'optim.steps'?"),
+    ("optim.clip", float("inf"), "optim.clip: inf: Input should be a finite number"),
+    ("optim.batch", 100_000, "optim.batch: 100000 clips are more than the 38400 clips of data.episodes=400"),
+    ("protocol.tasks", 100_000, "protocol.tasks: 100000 tasks are more than the 6600 starts of data.held_out=100"),
+    (
+        "protocol.offset",
+        95,
+        "protocol.offset: 105 env steps with those before the start are more than the 100 data.steps",
+    ),
+    ("history", 4, "history: 15 frames back are more than the 10 env steps before the start of a planning task"),
     ("optimm.steps", 10, "optimm: no such setting, did you mean 'optim'?"),
     ("optim.steps", 1.5, "optim.steps: 1.5: Input should be a valid integer"),
     ("optim.steps", "many", "optim.steps: 'many': Input should be a valid integer"),
@@ -52,6 +61,13 @@ def test_shorter_paths_come_first_whatever_their_order():
     assert (one.encoder.name, one.encoder.depth, one.encoder.width) == ("vit", 2, 64)
 
 
+def test_only_the_outcome_of_several_changes_must_fit():
+    few = {"data.episodes": 1, "optim.batch": 64, "data.held_out": 1, "protocol.tasks": 10}
+    assert assign_all(SMWM, few).data.episodes == 1
+    with pytest.raises(ConfigError, match=r"optim\.batch: 128 clips are more than the 96 clips"):
+        assign(SMWM, "data.episodes", 1)
+
+
 def test_a_size_that_no_longer_tells_the_truth_becomes_custom():
     assert assign(SMWM, "predictor.depth", 3).predictor.size == "custom"
     assert assign(SMWM, "predictor.depth", SMWM.predictor.depth).predictor.size == "small"
@@ -70,6 +86,13 @@ def test_a_term_that_is_named_joins_the_objective_as_a_mixture():
     mixture = assign(SMWM, "terms.sigreg.weight", 0.05)
     assert (mixture.terms["sigreg"].weight, mixture.terms["sigreg"].projections) == (0.05, 128)
     assert mixture.terms["inverse"] == SMWM.terms["inverse"]
+
+
+def test_settings_of_a_command_line_are_read_once_each():
+    assert parse_settings(["optim.lr=1e-3", "encoder=vit"]) == {"optim.lr": 1e-3, "encoder": "vit"}
+    for texts, message in ((["optim.lr"], "'optim.lr' is not of the form"), (["a=1", "a=2"], "a is given twice")):
+        with pytest.raises(ConfigError, match=message):
+            parse_settings(texts)
 
 
 def test_flatten_lists_every_setting_once_and_assigning_them_back_changes_nothing():

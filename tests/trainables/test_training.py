@@ -146,9 +146,11 @@ def test_measuring_the_initial_variance_leaves_the_model_as_it_was(tiny, data):
     assert same(before, weights(run))
 
 
-def test_a_batch_larger_than_the_training_set_is_refused(tiny, data):
-    with pytest.raises(ValueError, match=r"optim\.batch=4096"):
-        start(tiny("smwm", optim__batch=4096), data)
+def test_a_diverged_training_leaves_no_checkpoint_behind_even_when_one_is_due(tiny, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    config = tiny("smwm", optim__lr=1.0, optim__clip=1e30, optim__weight_decay=1e30, optim__steps=200)
+    training.train(config, data(config), tmp_path, tmp_path)
+    assert read_json(tmp_path / "result.json")["status"] == "diverged"
 
 
 def test_checkpoints_of_groups_are_told_apart():

@@ -22,15 +22,6 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
 
 @dataclass(frozen=True)
-class Value:
-    """How to read one number that a measure reports."""
-
-    unit: str
-    higher_is_better: bool
-    timed: bool = False  # measured seconds: differs from run to run
-
-
-@dataclass(frozen=True)
 class Measured:
     """Numbers by name and, where there is one per planning task, a row per task."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from trainables.measures._value import Value
 from trainables.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ VERSION = 1
 USES = ()
 SHOWN = 10  # leading shares of variance that are reported
 VALUES = {
-    "effective_rank": ("directions", True),
-    "latent_variance": ("per dimension", True),
-    "variance_kept": ("of initial", True),
-    "knee": ("directions", True),
-    "two_component_share": ("of variance", True),
+    "effective_rank": Value("directions", True, least=1.0),
+    "latent_variance": Value("per dimension", True, least=0.0),
+    "variance_kept": Value("of initial", True, least=0.0),
+    "knee": Value("directions", True, least=1.0),
+    "two_component_share": Value("of variance", True, least=0.0, most=1.0),
 }
 
 

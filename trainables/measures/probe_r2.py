@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from trainables.measures._value import Value
 from trainables.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 USES = ()
-VALUES = {"probe_r2": ("R²", True)}
+VALUES = {"probe_r2": Value("R²", True, most=1.0)}
 
 
 class Config(Settings):

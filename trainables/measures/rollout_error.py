@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from trainables.measures._value import Value
 from trainables.settings import ROLLOUT_BLOCKS, Settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 USES = ()
-VALUES = {f"rollout_error_{step}": ("of variance", False) for step in range(1, ROLLOUT_BLOCKS + 1)}
+VALUES = {f"rollout_error_{step}": Value("of variance", False, least=0.0) for step in range(1, ROLLOUT_BLOCKS + 1)}
 
 
 class Config(Settings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from trainables.measures._value import Value
 from trainables.settings import Settings
 
 if TYPE_CHECKING:
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 VERSION = 1
 USES = ("planner", "protocol")
 VALUES = {
-    "success_rate": ("of tasks", True),
-    "success_rate_last": ("of tasks", True),
-    "final_distance": ("world units", False),
-    "planning_seconds": ("s per plan", False, True),
+    "success_rate": Value("of tasks", True, least=0.0, most=1.0),
+    "success_rate_last": Value("of tasks", True, least=0.0, most=1.0),
+    "final_distance": Value("world units", False, least=0.0),
+    "planning_seconds": Value("s per plan, a chunk of tasks planned at a time", False, least=0.0, timed=True),
 }
 
 

@@ -6,5 +6,5 @@ from typing import Any
 
 
 def settings(world: str) -> dict[str, Any]:
-    """The objective with the published weight, the same in every world."""
+    """The objective with the published weight, the same in every world; scale `local` sets one of its own."""
     return {"terms": {"forward": {}, "sigreg": {"weight": 0.09}}}
