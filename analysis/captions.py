@@ -11,6 +11,8 @@ from analysis.statistics import EXACT_SEEDS, LEAST_SEEDS
 from analysis.summary import is_rate
 
 COUNTED = ("collapsed", "diverged", "crashed", "missing")
+FLOOR = pl.col("role") == "floor"
+RATE = pl.col("measure").str.starts_with("success_rate")
 
 
 def title(study: Study) -> str:
@@ -52,19 +54,45 @@ def quantity(study: Study, value: float) -> str:
     return f"{value * 100:g} points" if is_rate(study.primary) else f"{value:g}"
 
 
-def intervals(study: Study, table: pl.DataFrame) -> list[str]:
-    """How the intervals and verdicts came about."""
-    family = table.filter(measure=study.primary)["p"].count()
+def short(study: Study, records: list[Record], table: pl.DataFrame) -> str:
+    """The caption of a published table: question, world, scale, protocol, n, and what the brackets are."""
     seeds = len(study.seeds)
+    what = f"World {study.world}, scale {study.scale}; protocol {protocol(records)}; n = {seeds} training seed"
+    ours = "Wilson's, counting seeds and tasks" if is_rate(study.primary) else "Student's t over seeds"
+    kinds = {ours: ~FLOOR & (pl.col("measure") == study.primary), "floors: Wilson's over tasks": FLOOR}
+    kinds = "; ".join(_with_interval(table, kinds))
+    brackets = [f"Brackets: 95 % intervals ({kinds})."] if kinds else []
+    return " ".join([study.question, f"{what}{'s' * (seeds != 1)}.", *brackets])
+
+
+def intervals(study: Study, table: pl.DataFrame) -> list[str]:
+    """How the intervals and verdicts that the table has came about, measured times aside; nothing where it has none."""
+    kinds = {
+        "Success: Wilson's, on an effective number of tries that counts what seeds and tasks vary, Student's t for so"
+        " few seeds.": RATE & ~FLOOR,
+        "Floors: Wilson's over the tasks.": FLOOR,
+        "Other measures: Student's t over the seeds, cut off at what is possible.": ~RATE & ~pl.col("timed"),
+    }
+    kinds = _with_interval(table, kinds)
+    return ([f"Intervals (95 %). {' '.join(kinds)}"] if kinds else []) + _tests(study, table)
+
+
+def _with_interval(table: pl.DataFrame, kinds: dict[str, pl.Expr]) -> list[str]:
+    """The names of those kinds of rows of which any has an interval."""
+    return [name for name, rows in kinds.items() if table.filter(rows)["low"].count()]
+
+
+def _tests(study: Study, table: pl.DataFrame) -> list[str]:
+    """What the verdicts mean, if there are any."""
+    family, seeds = table.filter(measure=study.primary)["p"].count(), len(study.seeds)
+    if not family:
+        return []
     lines = [
-        "Intervals (95 %) are over training seeds and planning tasks. Success: Wilson's, on an effective number of"
-        " tries that counts what seeds and tasks vary, Student's t for so few seeds; floors: Wilson's over the tasks."
-        " Other measures: Student's t over the seeds.",
         "Differences are paired by seed and task. better, worse: 5 % level after Holm over"
         f" {family} comparison{'s' * (family != 1)}; equivalent: within the margin by two one-sided tests, Holm"
         " likewise; undecided: neither.",
     ]
-    if LEAST_SEEDS <= seeds <= EXACT_SEEDS:
+    if seeds <= EXACT_SEEDS:
         lines.append(f"With {seeds} seeds an exact sign-flip test cannot give a p below {2.0 ** (1 - seeds):.3g}.")
     return lines
 
@@ -73,7 +101,7 @@ def warnings(study: Study, trials: list[Record], table: pl.DataFrame) -> list[st
     """What a reader must know before believing the table; empty if nothing is amiss."""
     return [
         *_few_seeds(study, table),
-        *(line for status in COUNTED for line in _status(trials, status)),
+        *(line for status in COUNTED for line in _status(study, trials, status)),
         *_worst(study, table),
         *_identical(trials),
         *_provenance(trials),
@@ -98,15 +126,23 @@ def _few_seeds(study: Study, table: pl.DataFrame) -> list[str]:
     return [f"Fewer than {LEAST_SEEDS} seeds with a value, so no interval and no verdict: {counts}."]
 
 
-def _status(trials: list[Record], status: str) -> list[str]:
+def _status(study: Study, trials: list[Record], status: str) -> list[str]:
     """One line naming the trials of a status by arm, with how each crash ended."""
+    mine = [trial for trial in trials if trial.status == status]
     by_arm: dict[str, list[str]] = {}
-    for trial in trials:
-        if trial.status == status:
-            by_arm.setdefault(trial.arm, []).append(f"{trial.seed}{_reason(trial)}")
+    for trial in mine:
+        by_arm.setdefault(trial.arm, []).append(f"{trial.seed}{_reason(trial)}")
     names = "; ".join(f"{arm} seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" for arm, seeds in by_arm.items())
-    kept = {"collapsed": " (kept in the mean)", "diverged": " (in the mean where it could be measured)"}
-    return [f"{status.capitalize()}{kept.get(status, '')}: {names}."] if names else []
+    kept = _kept(study, mine) if status in ("collapsed", "diverged") else ""
+    return [f"{status.capitalize()}{kept}: {names}."] if names else []
+
+
+def _kept(study: Study, trials: list[Record]) -> str:
+    """Whether the trials have a value that the mean counts."""
+    have = sum(trial.value(study.primary) is not None for trial in trials)
+    if have in (0, len(trials)):
+        return " (kept in the mean)" if have else " (not measured, not in the mean)"
+    return f" ({have} of {len(trials)} measured and in the mean)"
 
 
 def _reason(trial: Record) -> str:
@@ -132,11 +168,14 @@ def _identical(trials: list[Record]) -> list[str]:
 
 
 def _provenance(trials: list[Record]) -> list[str]:
-    commits = Counter(trial.commit for trial in trials if trial.commit)
+    commits = Counter(one for trial in trials for one in {trial.commit, *trial.measure_commits} if one)
     devices = Counter(trial.device for trial in trials if trial.device)
     lines = [
-        f"Trials come from {len(counts)} {what}: {', '.join(f'{name} ({n})' for name, n in sorted(counts.items()))}."
-        for what, counts in (("commits", commits), ("kinds of device", devices))
+        f"{who} come from {len(counts)} {what}: {', '.join(f'{name} ({n})' for name, n in sorted(counts.items()))}."
+        for who, what, counts in (
+            ("Trials and their measures", "commits", commits),
+            ("Trials", "kinds of device", devices),
+        )
         if len(counts) > 1
     ]
     dirty = sum(trial.dirty or False for trial in trials)

@@ -35,9 +35,11 @@ STYLE = {
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#5d3a9b")  # Okabe and Ito
 FAILED = "#b2182b"
-LEGEND = "dot: a seed (cross: collapsed or diverged) · bar: mean · line: 95 % interval · bold: baseline"
+LEGEND = "dot: a seed (cross: collapsed or diverged) · bar: mean{interval} · bold: baseline"
+INTERVAL = " · line: 95 % interval"
 BESIDE = ("probe_r2", "effective_rank")  # other measures worth a panel
 DECADES = 30  # ratio of largest to smallest setting from which the axis is logarithmic
+CLOSE = 10  # ratio of largest to smallest error of a rollout below which the axis is linear
 
 
 def draw(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> Figure:
@@ -50,7 +52,8 @@ def draw(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] |
         figure, main, small = _panels(study, len(beside), bool(stepped))
         heading = "\n".join([captions.title(study), *textwrap.wrap(study.question, int(11 * figure.get_figwidth()))])
         figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
-        figure.supxlabel(LEGEND, x=0.01, ha="left", fontsize=7, color="#666666")
+        interval = INTERVAL if table.filter(~pl.col("timed"), pl.col("role") != "floor")["low"].count() else ""
+        figure.supxlabel(LEGEND.format(interval=interval), x=0.01, ha="left", fontsize=7, color="#666666")
         for panel, name in zip([main, *small], [study.primary, *beside], strict=False):
             _measure(panel, study, table, trials, name)
         _floors(main, study, table)
@@ -180,14 +183,14 @@ def _x_axis(axes: Axes, study: Study, ticks: np.ndarray, labels: list[str], fail
 
 
 def _floors(axes: Axes, study: Study, table: pl.DataFrame) -> None:
-    """Dashed lines of the policies without a model, each with its name at the right end."""
+    """Dashed lines of the policies without a model, each with its name above the right end, clear of the x axis."""
     if success_measure(study) != study.primary:
         return
     rows = table.filter(role="floor").sort("mean").to_dicts()
     last = -10.0
     for row in rows:
         level = row["mean"] * 100
-        axes.axhline(level, color="#888888", lw=1, ls=(0, (4, 3)), zorder=0)
+        axes.axhline(level, color="#888888", lw=1, ls=(0, (4, 3)), zorder=1)
         last = max(level, last + 5)
         axes.annotate(
             f"{row['arm']} {level:.0f}",
@@ -195,7 +198,7 @@ def _floors(axes: Axes, study: Study, table: pl.DataFrame) -> None:
             xycoords=("axes fraction", "data"),
             xytext=(2, 0),
             textcoords="offset points",
-            va="center",
+            va="bottom",
             fontsize=7,
             color="#666666",
         )
@@ -228,21 +231,29 @@ def _stepped(table: pl.DataFrame) -> dict[str, int]:
 def _steps(
     axes: Axes, study: Study, table: pl.DataFrame, trials: dict[tuple[str, int], Record], stepped: dict[str, int]
 ) -> None:
-    """A line per arm over the steps, on a logarithmic axis."""
+    """A line per arm over the steps, on a logarithmic axis unless the errors are close."""
     _, labels, path = _places(study, trials)
     first = table.filter(measure=next(iter(stepped)))
     for arm, label, colour in zip(study.arms, labels, _colours(study, path), strict=True):
         rows = table.filter(pl.col("measure").is_in(list(stepped)), pl.col("mean") > 0, arm=arm.name).to_dicts()
         points = sorted((stepped[row["measure"]], row["mean"]) for row in rows)
         axes.plot([x for x, _ in points], [y for _, y in points], "o-", ms=3, lw=1.3, color=colour, label=label)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    _error_axis(axes)
     axes.set_xticks(sorted(stepped.values()))
     axes.set_xlabel("step")
     axes.set_title(_words(first["measure"][0].rsplit("_", 1)[0], first["unit"][0]))
     axes.legend(title=path, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, title_fontsize=7, frameon=False)
+
+
+def _error_axis(axes: Axes) -> None:
+    """Linear where the lines' largest and smallest values are CLOSE, else logarithmic with plain numbers."""
+    levels = np.concatenate([line.get_ydata() for line in axes.lines])
+    if not levels.size or levels.max() / levels.min() < CLOSE:
+        return
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _colours(study: Study, path: str | None) -> list[Any]:

@@ -64,7 +64,7 @@ def _record(client: MlflowClient, run: Run) -> dict[str, Any]:
     record["config"] = kept.get("config") or {path: _setting(text) for path, text in run.data.params.items()}
     record["measures"] = _metrics(run, "measure/")
     record["seconds"] = _metrics(run, "seconds/")
-    beyond = ("tasks", "versions", "parameters", "trace", "identical_to", "error")
+    beyond = ("tasks", "versions", "parameters", "trace", "identical_to", "error", "measure_commits")
     return record | {name: kept[name] for name in beyond if kept.get(name) is not None}
 
 

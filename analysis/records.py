@@ -35,7 +35,8 @@ class Record(BaseModel):
     tasks: list[dict[str, Any]] = []  # a row per planning task: task, success, success_last, distance, ...
     config: dict[str, Any] = {}  # flat: dotted path -> value
     seconds: dict[str, float | None] = {}  # by stage
-    commit: str | None = None
+    commit: str | None = None  # that it was trained at
+    measure_commits: list[str | None] = []  # that its measures were evaluated at
     dirty: bool | None = None
     versions: dict[str, str | None] = {}
     device: str | None = None
@@ -60,6 +61,8 @@ class Measure(BaseModel):
     unit: str = ""
     higher_is_better: bool | None = None
     timed: bool = False  # measured time: differs between reruns
+    least: float | None = None  # that a value can be
+    most: float | None = None
 
 
 class Arm(BaseModel):
@@ -116,6 +119,7 @@ FIXED = {
     "status": pl.String,
     "error": pl.String,
     "commit": pl.String,
+    "measure_commits": pl.List(pl.String),
     "dirty": pl.Boolean,
     "device": pl.String,
     "parameters": pl.Int64,
@@ -181,7 +185,7 @@ def _dtype(values: list[Any]) -> Any:
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the frame as a record again; what is null throughout was absent."""
-    record = {name: row[name] for name in FIXED}
+    record = {name: row[name] for name in FIXED if name in row}  # an older file lacks newer columns
     for part, prefix in (("measures", "measure."), ("seconds", "seconds."), ("config", "config.")):
         named = {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)}
         record[part] = {name: value for name, value in named.items() if value is not None}

@@ -78,12 +78,18 @@ def checkpoint_rate(solved: np.ndarray) -> Estimate:
     return Estimate(mean, *_wilson(mean, stats.norm.isf(LEVEL / 2) ** 2 * effect / tasks))
 
 
-def mean_over_seeds(values: np.ndarray) -> Estimate:
-    """The mean of `values` (S,) with Student's interval."""
+def mean_over_seeds(values: np.ndarray, least: float | None = None, most: float | None = None) -> Estimate:
+    """The mean of `values` (S,) with Student's interval, cut off at the `least` and `most` that a value can be.
+
+    The mean stays inside, whatever the limits.
+    """
     x = np.asarray(values, float)
-    mean = float(np.mean(x))
-    spread = _seed_spread(x)
-    return Estimate(mean, *_around(mean, [spread])) if spread else Estimate(mean)
+    mean, spread = float(np.mean(x)), _seed_spread(x)
+    if spread is None:
+        return Estimate(mean)
+    low, high = _around(mean, [spread])
+    low = low if least is None else max(low, min(least, mean))
+    return Estimate(mean, low, high if most is None else min(high, max(most, mean)))
 
 
 def success_difference(
@@ -135,14 +141,18 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def verdict(difference: float, p: float | None, p_equivalent: float | None, higher_is_better: bool = True) -> str:
-    """better, worse, equivalent or undecided, by p-values that are adjusted for the family.
+def verdict(
+    difference: float, p: float | None, p_equivalent: float | None, higher_is_better: bool = True
+) -> str | None:
+    """better, worse, equivalent or undecided, by p-values that are adjusted for the family; None without any p.
 
     Equivalent comes first: a difference that is real, but surely within the margin, is one declared not to matter.
     """
+    if p is None:
+        return None
     if p_equivalent is not None and p_equivalent < LEVEL:
         return "equivalent"
-    if p is not None and p < LEVEL:
+    if p < LEVEL:
         return "better" if (difference > 0) == higher_is_better else "worse"
     return "undecided"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,8 +47,8 @@ SCHEMA = {
 def summary(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> pl.DataFrame:
     """SCHEMA, one row per arm and measure: the primary one first, then floors, other measures, and times last.
 
-    Rates are fractions. Collapsed and diverged trials that have a value are in the mean, so that no mean is one over
-    survivors; a trial without a value is counted in `failed`. A trial that was planned and left no record is missing.
+    Rates are fractions. A collapsed trial is in the mean, so that no mean is one over survivors; a trial without a
+    value (diverged, crashed) is counted in `failed`. A trial that was planned and left no record is missing.
     """
     study, records = Study.model_validate(study), parse(records)
     trials = plan(study, records)
@@ -68,16 +69,22 @@ def plan(study: Study, records: list[Record]) -> dict[tuple[str, int], Record]:
 def measures(study: Study, records: list[Record]) -> list[Measure]:
     """What there is to show: the primary measure, then declared, then other ones; times and seconds by stage last.
 
-    A measure like `probe_r2/agent_position` that is not declared is read like `probe_r2`.
+    A measure like `probe_r2/agent_position` that is not declared is read like `probe_r2`. Part 2 precedes part 10.
     """
     declared = {measure.name: measure for measure in study.measures}
     seen = {name for record in records for name in record.measures}
-    names = [study.primary, *(name for name in declared if name in seen), *sorted(seen - declared.keys())]
+    names = [study.primary, *(name for name in declared if name in seen), *sorted(seen - declared.keys(), key=_natural)]
     family = {name: declared.get(name) or declared.get(name.split("/")[0], Measure(name=name)) for name in names}
     shown = [kind.model_copy(update={"name": name}) for name, kind in family.items()]
     stages = sorted({stage for record in records for stage in record.seconds})
-    shown += [Measure(name=f"seconds/{stage}", unit="s", higher_is_better=False, timed=True) for stage in stages]
+    time = Measure(name="seconds", unit="s", higher_is_better=False, timed=True, least=0)
+    shown += [time.model_copy(update={"name": f"seconds/{stage}"}) for stage in stages]
     return sorted(shown, key=lambda measure: measure.timed)
+
+
+def _natural(name: str) -> list[str | int]:
+    """Text and numbers in turn, so that names sort by their numbers."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def success_measure(study: Study) -> str:
@@ -135,7 +142,7 @@ def _adjusted(
 def _arm(study: Study, measure: Measure, arm: str, records: list[Record]) -> dict[str, Any]:
     """Mean, interval, counts and published value of one arm."""
     have = [record for record in records if value(record, measure.name) is not None]
-    found = _estimate(measure.name, have)
+    found = _estimate(measure, have)
     statuses = [record.status for record in records]
     row = {name: statuses.count(name) for name in STATUSES}
     row |= {"arm": arm, "measure": measure.name, "unit": measure.unit, "timed": measure.timed}
@@ -151,17 +158,15 @@ def _arm(study: Study, measure: Measure, arm: str, records: list[Record]) -> dic
     return row
 
 
-def _estimate(measure: str, records: list[Record]) -> statistics.Estimate | None:
-    """Over trials that all have a value."""
+def _estimate(measure: Measure, records: list[Record]) -> statistics.Estimate | None:
+    """Over trials that all have a value; the interval of a rate whose tasks were not kept is over seeds, too."""
     if not records:
         return None
-    solved = _solved(measure, records, _common_tasks(records))
+    solved = _solved(measure.name, records, _common_tasks(records))
     if solved is not None:
         return statistics.success_rate(solved)
-    found = statistics.mean_over_seeds(np.array([value(record, measure) for record in records]))
-    if is_rate(measure) and found.low is not None:  # its tasks were not kept
-        return found._replace(low=max(found.low, 0.0), high=min(found.high, 1.0))
-    return found
+    limits = (0.0, 1.0) if is_rate(measure.name) else (measure.least, measure.most)
+    return statistics.mean_over_seeds(np.array([value(record, measure.name) for record in records]), *limits)
 
 
 def difference(

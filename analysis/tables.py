@@ -36,7 +36,7 @@ def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, An
             study,
             table.filter(~pl.col("timed"), pl.col("measure") != study.primary, ~pl.col("measure").str.contains("/")),
         ),
-        ["![seeds, means and intervals](figure.png)"],
+        ["![a dot per seed, a bar per mean](figure.png)"],
         ["**Take note**", "", *(f"- {line}" for line in warnings)] if warnings else [],
         captions.intervals(study, table),
         ["**Measured times** (these differ from run to run)", "", *timed] if timed else [],
@@ -45,7 +45,7 @@ def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, An
 
 
 def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> str:
-    """table.tex: the primary measure in a booktabs table, what one must know in its caption; no measured times."""
+    """table.tex: the primary measure in a booktabs table, a short caption, and all else one must know in comments."""
     study, records = Study.model_validate(study), parse(records)
     table, trials = summary(study, records), list(plan(study, records).values())
     header, rows = _primary_cells(study, records, table)
@@ -57,10 +57,11 @@ def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] 
     rules += [r"\midrule", *body[len(body) - floors :]] if floors else []
     lines = [
         "% needs \\usepackage{booktabs}",
+        *(f"% {' '.join(note.split())}" for note in [captions.title(study), *notes]),
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_escape(captions.title(study) + '. ' + ' '.join(notes))}}}",
-        rf"\label{{tab:{study.sweep}}}",
+        rf"\caption{{{_escape(captions.short(study, records, table))}}}",
+        rf"\label{{tab:{study.sweep}-{study.world}-{study.scale}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
         *rules,
         r"\bottomrule",
@@ -99,8 +100,8 @@ def _primary_cells(study: Study, records: list[Record], table: pl.DataFrame) -> 
     columns: dict[str, Callable[[Row], str]] = {
         "arm": _name,
         "parameters": lambda row: _count(parameters.get(row["arm"])),
-        f"{study.primary} ({unit}) [95 %]": lambda row: with_interval(row, MEAN),
-        f"difference from {study.baseline} [95 %]": lambda row: (
+        f"{study.primary} ({unit}){_bracket(rows, 'low')}": lambda row: with_interval(row, MEAN),
+        f"difference from {study.baseline}{_bracket(rows, 'difference_low')}": lambda row: (
             "" if row["difference"] is None else with_interval(row, DIFFERENCE, "+")
         ),
         "verdict": lambda row: row["verdict"] or "",
@@ -113,6 +114,11 @@ def _primary_cells(study: Study, records: list[Record], table: pl.DataFrame) -> 
     cells = {header: [column(row) for row in rows] for header, column in columns.items()}
     kept = {header: column for header, column in cells.items() if any(column)}
     return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
+
+
+def _bracket(rows: list[Row], low: str) -> str:
+    """What brackets in a column mean, if it has any."""
+    return " [95 %]" if any(row[low] is not None for row in rows) else ""
 
 
 def _name(row: Row) -> str:

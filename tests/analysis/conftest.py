@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 MEASURES = [
-    {"name": "success_rate", "unit": "of tasks", "higher_is_better": True, "timed": False},
-    {"name": "success_rate_last", "unit": "of tasks", "higher_is_better": True, "timed": False},
-    {"name": "planning_seconds", "unit": "s per plan", "higher_is_better": False, "timed": True},
-    {"name": "probe_r2", "unit": "R²", "higher_is_better": True, "timed": False},
-    {"name": "rollout_error_1", "unit": "of variance", "higher_is_better": False, "timed": False},
-    {"name": "rollout_error_2", "unit": "of variance", "higher_is_better": False, "timed": False},
+    {"name": name, "unit": unit, "higher_is_better": higher, "timed": timed, "least": least, "most": most}
+    for name, unit, higher, timed, least, most in (
+        ("success_rate", "of tasks", True, False, 0, 1),
+        ("success_rate_last", "of tasks", True, False, 0, 1),
+        ("planning_seconds", "s per plan", False, True, 0, None),
+        ("probe_r2", "R²", True, False, None, 1),
+        ("rollout_error_1", "of variance", False, False, 0, None),
+        ("rollout_error_2", "of variance", False, False, 0, None),
+    )
 ]
 
 
@@ -67,8 +70,9 @@ def make_record():
             "measures": {} if nothing else measures,
             "tasks": [] if nothing else rows,
             "config": {"predictor.size": arm, "seed": seed} | {f"protocol.{key}": x for key, x in protocol.items()},
-            "seconds": {"train": 101.25 + seed, "measures": 20.5},
+            "seconds": {"train": 101.25 + seed} | ({} if nothing else {"measures": 20.5}),
             "commit": "3f2a91c",
+            "measure_commits": [] if nothing else ["3f2a91c"],
             "dirty": False,
             "versions": {"numpy": "2.4"},
             "device": "cpu, 2 cores",

@@ -46,6 +46,39 @@ def test_there_is_a_dot_per_seed_that_has_a_value_and_failures_are_named(make_st
         assert said in texts(figure)
 
 
+def levels_of_rollout(figure):
+    return next(axes for axes in figure.axes if axes.get_title(loc="left").startswith("rollout error"))
+
+
+@pytest.mark.parametrize(("first", "second", "scale"), [(1800, 3200, "linear"), (1800, 32000, "log"), (0, 0, "linear")])
+def test_errors_that_are_close_stand_on_a_linear_axis(make_study, make_record, first, second, scale):
+    records = [make_record(arm, seed) for arm in ("tiny", "small", "base") for seed in range(3)]
+    for record in records:
+        record["measures"] |= {"rollout_error_1": first, "rollout_error_2": second}
+    figure = figures.draw(make_study(), records)
+    axes = levels_of_rollout(figure)
+    figure.canvas.draw()
+    assert axes.get_yscale() == scale
+    assert not any(label.get_text() for label in axes.get_yticklabels(minor=True))
+    assert 2 <= sum(axes.get_ylim()[0] <= tick <= axes.get_ylim()[1] for tick in axes.get_yticks()) <= 12
+
+
+def test_the_name_of_a_floor_at_0_stands_clear_of_the_x_axis_and_of_its_neighbour(make_study, mixed):
+    floors = {"no-op": [[False] * 100], "random": [[True] + [False] * 99]}
+    figure = figures.draw(make_study(floors=floors), mixed)
+    figure.canvas.draw()
+    names = {text.get_text(): text.get_window_extent() for text in main_panel(figure).texts}
+    one_point = figure.dpi / 72
+    assert names["no-op 0"].y0 > main_panel(figure).get_window_extent().y0 + 4 * one_point
+    assert names["random 1"].y0 > names["no-op 0"].y1
+
+
+def test_the_legend_explains_intervals_only_where_there_are_any(make_study, make_record):
+    records = [make_record(arm, seed) for arm in ("tiny", "small", "base") for seed in range(3)]
+    assert "95 % interval" in texts(figures.draw(make_study(), records))
+    assert "interval" not in texts(figures.draw(make_study(seeds=[0, 1]), records))
+
+
 def test_axes_carry_their_units(make_study, mixed):
     titles = [axes.get_title(loc="left") for axes in figures.draw(make_study(), mixed).axes]
     assert titles == ["success rate (%)", "probe r2 (R²)", "rollout error (of variance)"]

@@ -74,6 +74,12 @@ def test_a_value_that_is_not_finite_or_of_a_crashed_trial_does_not_count(make_re
     assert record.model_copy(update={"status": "collapsed"}).value("success_rate") == 0.9
 
 
+def test_a_file_from_before_a_column_was_added_can_be_read(make_record, tmp_path):
+    older = records.frame([make_record("tiny", 0)]).drop("measure_commits")
+    older.write_parquet(tmp_path / "records.parquet")
+    assert records.parse(records.read(tmp_path / "records.parquet"))[0].measure_commits == []
+
+
 def test_two_records_of_one_arm_and_seed_are_refused(make_record):
     with pytest.raises(ValueError, match="two records of arm 'tiny' with seed 1"):
         records.frame([make_record("tiny", 1), make_record("tiny", 1, trial="another")])

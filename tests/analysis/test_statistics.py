@@ -245,6 +245,17 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values):
     assert (np.diff(np.array(adjusted)[order]) >= 0).all()
 
 
+def test_an_interval_over_seeds_is_cut_off_at_what_is_possible_but_keeps_its_mean():
+    x = np.array([0.9, 0.99, 0.999])
+    low, high = statistics.mean_over_seeds(x)[1:]
+    assert high > 1
+    assert statistics.mean_over_seeds(x, most=1.0)[1:] == (low, 1.0)
+    assert statistics.mean_over_seeds(x, least=0.95)[1:] == (0.95, high)
+    found = statistics.mean_over_seeds(x, least=2.0, most=0.5)
+    assert found.low == found.mean == found.high
+    assert statistics.mean_over_seeds(x[:2], 0.0, 1.0)[1:] == (None, None)
+
+
 @pytest.mark.parametrize(
     ("difference", "p", "p_equivalent", "higher", "word"),
     [
@@ -254,7 +265,7 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values):
         (0.01, 0.5, 0.01, True, "equivalent"),
         (0.01, 0.01, 0.01, True, "equivalent"),
         (0.1, 0.05, 0.05, True, "undecided"),
-        (0.1, None, None, True, "undecided"),
+        (0.1, None, None, True, None),
     ],
 )
 def test_verdicts(difference, p, p_equivalent, higher, word):

@@ -164,10 +164,6 @@ def test_measured_times_come_last_and_all_else_is_the_same_in_a_rerun(make_study
     assert timed == sorted(timed)
     assert set(tables[0].filter("timed")["measure"]) == {"planning_seconds", "seconds/train", "seconds/measures"}
     assert tables[0].filter(~pl.col("timed")).equals(tables[1].filter(~pl.col("timed")))
-    before, after = (markdown(make_study(), records).split("**Measured times**") for records in (mixed, again))
-    assert before[0] == after[0]
-    assert before[1] != after[1]
-    assert latex(make_study(), mixed) == latex(make_study(), again)
 
 
 def test_the_table_names_what_was_asked_and_how_it_was_judged(make_study, mixed):
@@ -180,22 +176,8 @@ def test_the_table_names_what_was_asked_and_how_it_was_judged(make_study, mixed)
         "Seeds: 0, 1, 2.",
         "Set: optim.steps=500.",
         "Intervals (95 %)",
-        "cannot give a p below 0.25",
     ):
         assert said in text
-
-
-def test_few_seeds_mixed_commits_uncommitted_changes_and_devices_are_flagged(make_study, make_record):
-    records = sound(make_record, tiny=(80, 80), small=(95, 95), base=(95, 95))
-    clean = markdown(make_study(seeds=[0, 1]), records)
-    assert "Fewer than 3 seeds with a value, so no interval and no verdict: tiny 2, small 2, base 2." in clean
-    assert "commits" not in clean
-    assert "uncommitted" not in clean
-    records[0] |= {"commit": "aaaa", "dirty": True, "device": "gpu"}
-    text = markdown(make_study(seeds=[0, 1]), records)
-    assert "Trials come from 2 commits: 3f2a91c (5), aaaa (1)." in text
-    assert "Trials come from 2 kinds of device: cpu, 2 cores (5), gpu (1)." in text
-    assert "Run with uncommitted changes: 1 of 6 trials." in text
 
 
 def test_an_arm_that_trained_like_another_is_flagged_once(make_study, make_record):
@@ -212,7 +194,7 @@ def test_records_that_were_not_planned_are_left_out_aloud(make_study, make_recor
     assert row(make_study(), records, "tiny")["seeds"] == 3
     text = markdown(make_study(), records)
     assert "Not planned and left out: huge seed 0, tiny seed 3." in text
-    assert "Not planned" in latex(make_study(), records)
+    assert "% Not planned" in latex(make_study(), records)
 
 
 def test_a_member_of_a_family_of_measures_takes_its_unit(make_study, make_record):
