@@ -112,7 +112,7 @@ def record_part(config: TrialConfig, store: Store) -> dict[str, Any]:
         record["measures"] |= part["values"]
         record["tasks"] += part["tasks"]
     record["status"] = _collapse(record["measures"]) or result["status"]
-    record["measure_commits"] = sorted({part["commit"] for part in measured})
+    record["measure_commits"] = sorted({part["commit"] for part in measured if "commit" in part})
     seconds = {"train": result["seconds"]} | (
         {"measures": sum(part["seconds"] for part in measured)} if measured else {}
     )
