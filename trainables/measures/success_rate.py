@@ -17,7 +17,7 @@ VALUES = {
     "success_rate": Value("of tasks", True, least=0.0, most=1.0),
     "success_rate_last": Value("of tasks", True, least=0.0, most=1.0),
     "final_distance": Value("world units", False, least=0.0),
-    "planning_seconds": Value("s per plan, a chunk of tasks planned at a time", False, least=0.0, timed=True),
+    "planning_seconds": Value("s per plan, batched", False, least=0.0, timed=True),
 }
 
 
