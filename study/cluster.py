@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from study.uris import host_and_port
 from trainables.config import TrialConfig
 from trainables.settings import ConfigError
 
@@ -22,8 +25,9 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how often workers' reports are fetched, else every 2 s
     "RAY_TRAIN_METRICS_ENABLED": "0",
 }
-SCRATCH = Path("/tmp")  # as short as can be, for the paths of Ray's sockets have a limit
+ROOM = 20  # characters of a path that Ray's sockets can lie below: they add up to 85, and the system takes 104
 PREFIX = "wm-"
+PROBE_SECONDS = 5.0
 LOCAL_SLOTS = 1024  # on a cluster of our own, Ray Train trials are limited by what their workers need
 
 
@@ -31,6 +35,15 @@ def quieten() -> None:
     """Set what Ray reads from the environment; before Ray is imported, for it and the processes it starts."""
     startups = max(16, os.cpu_count() or 1)  # Ray warns of four times as many processes as it would start at once
     os.environ.update(ENVIRONMENT, RAY_worker_maximum_startup_concurrency=str(startups))
+
+
+def _temporary() -> Path:
+    """The folder for what is temporary, where its path is short enough for Ray."""
+    usual = tempfile.gettempdir()
+    return Path(usual if len(usual) <= ROOM else "/tmp")
+
+
+SCRATCH = _temporary()
 
 
 @contextmanager
@@ -49,13 +62,42 @@ def cluster(address: str | None) -> Iterator[Path]:
         "resources": {"trial_slot": LOCAL_SLOTS},
         "_temp_dir": str(scratch),
     }
-    there = {"address": address, "runtime_env": {"env_vars": ENVIRONMENT}}
+    quiet = {"log_to_driver": False, "logging_level": "CRITICAL"}
     try:
-        ray.init(log_to_driver=False, logging_level="CRITICAL", **(there if address else here))
+        if address:
+            _connect(address, **quiet)
+        else:
+            ray.init(**here, **quiet)
         yield scratch
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_reached(address: str) -> None:
+    """ConfigError, and soon, if nothing listens at `address`: Ray itself would try for a minute."""
+    # "auto" stands for RAY_ADDRESS if that is set.
+    place = host_and_port(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+    try:
+        if place:
+            socket.create_connection(place, timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise _unreachable(address, error) from error
+
+
+def _connect(address: str, **options: Any) -> None:
+    """Join the cluster at `address`; ConfigError if that is none."""
+    import ray
+
+    try:
+        ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **options)
+    except Exception as error:  # of Ray's own, of the system, of gRPC, of Python
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> ConfigError:
+    line = next(iter(str(error).strip().splitlines()), "")
+    return ConfigError(f"address: {address!r} cannot be reached ({type(error).__name__}: {line[:300]})")
 
 
 def check_fits(configs: Sequence[TrialConfig]) -> None:

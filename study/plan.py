@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+import envs
 import search_spaces
 from search_spaces._sweep import FIRST_SCALE, Sweep, Trial
 from trainables import ids, pipeline
@@ -57,7 +56,7 @@ def make_study(
     found = Study(
         name=name,
         sweep=sweep,
-        world=world or sweep.world(scale),
+        world=world or _own_world(name, sweep, scale),
         scale=scale,
         sets=sets,
         seeds=tuple(sweep.seeds if seeds is None else range(seeds)),
@@ -97,10 +96,10 @@ class Plan:
         return sum(planned.state == state for planned in self.planned)
 
 
-def plan(study: Study, store: Store) -> Plan:
-    """What of the study the store holds, and how long the rest may take."""
-    states = [pipeline.state(trial.config, store) for trial in study.trials]
-    past = [] if set(states) == {"done"} else _past(store, study.world, study.scale)
+def plan(study: Study, store: Store | None) -> Plan:
+    """What of the study the store holds, and how long the rest may take; no store holds nothing."""
+    states = [pipeline.state(trial.config, store) if store else "to run" for trial in study.trials]
+    past = [] if store is None or set(states) == {"done"} else _past(store, study.world, study.scale)
     rows = zip(study.trials, states, strict=True)
     return Plan([Planned(trial, state, _hours(trial.config, past)) for trial, state in rows], len(past))
 
@@ -125,6 +124,17 @@ def changes(study: Study, arm: str) -> str:
     return ", ".join(f"{path}={value}" for path, value in changed.items()) or "nothing"
 
 
+def _own_world(name: str, sweep: Sweep, scale: str) -> str:
+    """The world that the sweep names for that scale; ConfigError while there is no such world."""
+    world = sweep.world(scale)
+    if world not in envs.names():
+        raise ConfigError(
+            f"world: {world!r}, which {name} uses at scale {scale}, is not there; "
+            f"give --world, one of {', '.join(envs.names())}"
+        )
+    return world
+
+
 def _hours(config: TrialConfig, past: list[tuple[dict[str, Any], float]]) -> float:
     """The mean over the past trials that share the most settings with this one."""
     if not past:
@@ -138,21 +148,25 @@ def _hours(config: TrialConfig, past: list[tuple[dict[str, Any], float]]) -> flo
 def _past(store: Store, world: str, scale: str) -> list[tuple[dict[str, Any], float]]:
     """(settings, seconds) of finished trainings and their measures, whichever study they were for."""
     keys = store.keys("train/")
-    trained = [store.root / key for key in keys if key.count("/") == 1]
-    found = [(folder, _settings(folder)) for folder in trained]
+    found = [_spent(store.root / key, keys, store.root) for key in keys if key.count("/") == 1]
     return [
-        (settings, read_json(folder / "result.json")["seconds"] + _measuring(folder, keys, store.root))
-        for folder, settings in found
-        if settings and (settings["data.world"], settings["scale"]) == (world, scale)
+        (settings, seconds)
+        for settings, seconds in filter(None, found)
+        if (settings["data.world"], settings["scale"]) == (world, scale)
     ]
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """The flat config of a training; empty if an older version wrote one that is no longer understood."""
+def _spent(folder: Path, keys: Iterable[str], root: Path) -> tuple[dict[str, Any], float] | None:
+    """The flat config of a training and its seconds.
+
+    None for what cannot be read, damaged or of an older version: it informs an estimate, and whoever needs it makes it
+    again.
+    """
     try:
-        return flatten(TrialConfig.model_validate(read_json(folder / "config.json")))
-    except ValidationError:
-        return {}
+        settings = flatten(TrialConfig.model_validate(read_json(folder / "config.json")))
+        return settings, read_json(folder / "result.json")["seconds"] + _measuring(folder, keys, root)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _measuring(folder: Path, keys: Iterable[str], root: Path) -> float:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from study.plan import Study
 from trainables import pipeline
-from trainables.store import Store
+from trainables.store import Store, StoreError, read_json
+
+logger = logging.getLogger(__name__)
 
 
 def folder(study: Study, store: Store) -> Path:
     """Where the study's report lies."""
     return store.root / "reports" / study.key
+
+
+def check_writable(study: Study, store: Store) -> None:
+    """StoreError, before hours are spent, if the report could not be written."""
+    with _written(folder(study, store)) as where:
+        where.mkdir(parents=True, exist_ok=True)
+
+
+def covering(study: Study, store: Store) -> Study:
+    """The study with the seeds that its report has covered before and that the store still knows of, too."""
+    earlier = set(_earlier_seeds(folder(study, store) / "study.json")) - set(study.seeds)
+    grown = replace(study, seeds=tuple(sorted(earlier)))
+    known = {trial.seed for trial in grown.trials if pipeline.state(trial.config, store) != "to run"}
+    return replace(study, seeds=tuple(sorted({*study.seeds, *known}))) if known else study
 
 
 def records(study: Study, store: Store) -> list[dict[str, Any]]:
@@ -26,15 +46,6 @@ def records(study: Study, store: Store) -> list[dict[str, Any]]:
         if twin["trial"] != record["trial"]:
             record["identical_to"] = twin["arm"]
     return found
-
-
-def notes(records: list[dict[str, Any]]) -> list[str]:
-    """What a reader of the table must know: arms whose change had no effect at all."""
-    pairs = sorted({(record["arm"], record["identical_to"]) for record in records if "identical_to" in record})
-    return [
-        f"Arms {twin} and {arm} trained to the same losses and weights: what tells them apart had no effect."
-        for arm, twin in pairs
-    ]
 
 
 def declaration(study: Study, store: Store, records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -65,9 +76,26 @@ def write(study: Study, store: Store, records: list[dict[str, Any]]) -> Path:
     """Write the report of `records` and return its folder."""
     from analysis.report import write_report
 
-    where = folder(study, store)
-    write_report(where, declaration(study, store, records), records)
-    return where
+    declared = declaration(study, store, records)
+    with _written(folder(study, store)) as where:
+        return write_report(where, declared, records)
+
+
+@contextmanager
+def _written(where: Path) -> Iterator[Path]:
+    try:
+        yield where
+    except OSError as error:
+        raise StoreError(f"the report {where} cannot be written: {error}") from error
+
+
+def _earlier_seeds(file: Path) -> list[int]:
+    """The seeds of the report that is there; none, with a warning, if it cannot be read."""
+    try:
+        return [int(seed) for seed in read_json(file)["seeds"]] if file.exists() else []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s cannot be read, the report covers no seeds but those asked for: %s", file, error)
+        return []
 
 
 def _published_at(study: Study) -> tuple[str, str] | None:

@@ -16,7 +16,8 @@ from rich.markup import escape
 import search_spaces
 from study import plan as plans
 from study import report
-from trainables.paths import parse_value
+from study.uris import check_uri, default_uri, hidden, host_and_port
+from trainables.paths import parse_settings
 from trainables.settings import ConfigError
 from trainables.store import Store, StoreError
 
@@ -32,42 +33,52 @@ def main(
     world: Annotated[str | None, typer.Option(help="envs/<world>.py, the sweep's own otherwise")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="N", help="seeds 0 to N-1, the sweep's own otherwise")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="path=value, any number of times")] = None,
-    store: Annotated[Path, typer.Option(help="everything that is kept lies below it")] = Path("runs"),
+    store: Annotated[str, typer.Option(metavar="PATH", help="everything that is kept lies below it")] = "runs",
     tracking_uri: Annotated[str | None, typer.Option(help="of MLflow; a database in the store otherwise")] = None,
-    address: Annotated[str | None, typer.Option(help="of a Ray cluster; one on this machine otherwise")] = None,
+    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a Ray cluster; our own otherwise")] = None,
 ) -> None:
     """Run an ablation over world models, and go on with it by the same command."""
-    if list_:
-        return _list()
     try:
-        study, shelf = _study(sweep, scale, world, seeds, set_ or [], tracking_uri, store)
+        _check_one_of({"--list": list_, "--plan": plan, "--report": report_})
+        if list_:
+            return _list(sweep)
+        study = _study(sweep, scale, world, seeds, set_ or [])
+        _check_places(store, tracking_uri, address)
         if plan:
-            return _show_plan(study, plans.plan(study, shelf))
+            return _show_plan(study, plans.plan(study, _existing(store)))
         if report_:
-            return _report(study, shelf)
-        _run(study, shelf, tracking_uri, address)
+            return _report(study, Store(store))
+        _run(study, Store(store), tracking_uri, address)
     except (ConfigError, StoreError) as error:
         _refuse(str(error))
 
 
-def _study(
-    sweep: str | None,
-    scale: str,
-    world: str | None,
-    seeds: str | None,
-    sets: list[str],
-    tracking_uri: str | None,
-    store: Path,
-) -> tuple[plans.Study, Store]:
-    """The study that the options ask for, and the store; checked before anything is written."""
+def _check_one_of(given: dict[str, bool]) -> None:
+    """ConfigError for options that ask for different things."""
+    asked = [name for name, wanted in given.items() if wanted]
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)}: give one of them, each shows something else and ends")
+
+
+def _study(sweep: str | None, scale: str, world: str | None, seeds: str | None, sets: list[str]) -> plans.Study:
+    """The study that the options ask for; checked before anything is written."""
     if sweep is None:
         raise ConfigError(f"sweep: give --sweep NAME, one of {', '.join(search_spaces.names())}")
-    study = plans.make_study(sweep, world=world, scale=scale, sets=dict(map(_setting, sets)), seeds=_count(seeds))
-    if tracking_uri is not None:
-        from study.tracking import check_uri
+    return plans.make_study(sweep, world=world, scale=scale, sets=parse_settings(sets), seeds=_count(seeds))
 
+
+def _check_places(store: str, tracking_uri: str | None, address: str | None) -> None:
+    if not store.strip():
+        raise ConfigError(f"store: {store!r} is no path")
+    if tracking_uri is not None:
         check_uri(tracking_uri)
-    return study, Store(store)
+    if address is not None:
+        host_and_port(address)
+
+
+def _existing(store: str) -> Store | None:
+    """The store if there is one: a plan writes nothing."""
+    return Store(store) if (Path(store).expanduser() / "leases").is_dir() else None
 
 
 def _count(seeds: str | None) -> int | None:
@@ -76,14 +87,9 @@ def _count(seeds: str | None) -> int | None:
     return None if seeds is None else int(seeds)
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise ConfigError(f"set: {text!r} is not of the form path=value")
-    return path, parse_value(value)
-
-
-def _list() -> None:
+def _list(sweep: str | None) -> None:
+    if sweep is not None:
+        raise ConfigError(f"--list and --sweep {sweep}: the list is of every sweep; give --plan for what one would run")
     for name in search_spaces.names():
         sweep = search_spaces.load(name)
         typer.echo(f"{name:18} {len(sweep.arms) * len(sweep.seeds):3} trials  {sweep.question}")
@@ -104,28 +110,36 @@ def _show_plan(study: plans.Study, plan: plans.Plan) -> None:
 
 
 def _report(study: plans.Study, store: Store) -> None:
-    records = report.records(study, store)
-    _show_report(report.write(study, store, records))
+    study = _covering(study, store)
+    _show_report(report.write(study, store, report.records(study, store)))
+
+
+def _covering(study: plans.Study, store: Store) -> plans.Study:
+    """The study with the seeds that it has besides; says so if there are any."""
+    whole = report.covering(study, store)
+    if more := [str(seed) for seed in whole.seeds if seed not in study.seeds]:
+        typer.echo(f"the report goes on to cover what this study has besides: seeds {', '.join(more)}")
+    return whole
 
 
 def _run(study: plans.Study, store: Store, tracking_uri: str | None, address: str | None) -> None:
-    from study.tracking import Tracker, default_uri
+    from study.tracking import Tracker
 
     console = Console(stderr=True)
     plan, uri = plans.plan(study, store), tracking_uri or default_uri(store)
     typer.echo(f"{study.key}: {study.sweep.question}\n{plans.summary(plan)}")
-    tracker = Tracker(study, store, uri, lambda text: console.print(f"[yellow]warning:[/] {escape(text)}"))
+    report.check_writable(study, store)
+    whole = _covering(study, store)
+    tracker = Tracker(whole, store, uri, lambda text: console.print(f"[yellow]warning:[/] {escape(text)}"))
     if plan.open:
         _execute(study, store, plan, tracker, address, console)
-    records = report.records(study, store)
-    folder = report.write(study, store, records)
+    records = report.records(whole, store)
+    folder = report.write(whole, store, records)
     tracker.complete(records, folder)
-    for note in report.notes(records):
-        console.print(f"[yellow]warning:[/] {escape(note)}")
     _show_report(folder)
     here = store.root == ROOT / "runs" and tracking_uri is None
     typer.echo(f"MLflow: {'make ui' if here else _ui(uri)}")
-    if any(record["status"] in ("crashed", "missing") for record in records):
+    if any(record["status"] in ("crashed", "missing") for record in records if record["seed"] in study.seeds):
         typer.echo("some trials crashed; the same command tries them again", err=True)
         raise typer.Exit(1)
 
@@ -134,6 +148,8 @@ def _execute(study: plans.Study, store: Store, plan: plans.Plan, tracker: Any, a
     from study import cluster, progress
 
     cluster.quieten()
+    if address:
+        cluster.check_reached(address)
     from study.execute import execute
 
     try:
@@ -152,10 +168,9 @@ def _show_report(folder: Path) -> None:
 def _ui(uri: str) -> str:
     """How to look at the record."""
     if uri.startswith("http"):
-        return uri
-    return (
-        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {sys.executable} -m mlflow ui --workers 1 --backend-store-uri {uri}"
-    )
+        return hidden(uri)
+    ui = f"{sys.executable} -m mlflow ui --workers 1 --backend-store-uri {hidden(uri)}"
+    return f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {ui}"
 
 
 def _refuse(message: str) -> NoReturn:

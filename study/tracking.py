@@ -7,6 +7,7 @@ never the study.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -21,11 +22,10 @@ from urllib.parse import urlparse
 
 from search_spaces._sweep import Trial
 from study.plan import Study, changes
+from study.uris import hidden
 from trainables import ids, pipeline
-from trainables.settings import ConfigError
 from trainables.store import Store
 
-SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_CONFIGURE_LOGGING": "false",
@@ -37,20 +37,6 @@ ENVIRONMENT = {
 }
 BATCH = 1000  # metrics that MLflow takes at a time
 PATIENCE = 60.0  # s to wait at the end for what is still to be written
-
-
-def check_uri(uri: str) -> None:
-    """ConfigError for a tracking URI of a kind that MLflow does not serve."""
-    scheme = urlparse(uri).scheme.split("+")[0]
-    if scheme not in SCHEMES:
-        raise ConfigError(
-            f"tracking-uri: {uri!r} has no known scheme; valid: {', '.join(SCHEMES)}, as in sqlite:///..."
-        )
-
-
-def default_uri(store: Store) -> str:
-    """A database in the store."""
-    return f"sqlite:///{store.root}/mlflow.db"
 
 
 class Tracker:
@@ -93,7 +79,8 @@ class Tracker:
         """Nothing is written before there is something to write."""
         self._jobs.put(job)
         if self._thread.ident is None:
-            _import_mlflow()  # here, since two threads must not import at once
+            with contextlib.suppress(ImportError):  # the thread meets it again, and says so
+                _import_mlflow()  # here, since two threads must not import at once
             self._thread.start()
 
     def _end(self) -> None:
@@ -103,24 +90,24 @@ class Tracker:
             self._warn(self._away("it is too slow"))
 
     def _work(self) -> None:
-        from mlflow.exceptions import MlflowException
-
         try:
-            runs = Runs(self._study, self._store, self._uri)
+            with self._store.lease("mlflow"):  # what is not there yet is made by one driver alone
+                runs = Runs(self._study, self._store, self._uri)
             while (job := self._jobs.get()) is not None:
                 job(runs)
-        except (MlflowException, OSError, ImportError) as error:
-            self._warn(self._away(str(error).strip().splitlines()[0]))
+        except Exception as error:  # noqa: BLE001  MLflow lets through what its databases and servers raise
+            line = next(iter(str(error).strip().splitlines()), "")
+            self._warn(self._away(f"{type(error).__name__}: {line}"))
 
     def _away(self, why: str) -> str:
         return (
-            f"the tracking server {self._uri} cannot be written ({why[:200]}); the study goes on, and the same command "
-            "fills in the record when it can"
+            f"the tracking server {hidden(self._uri)} cannot be written ({hidden(why)[:200]}); the study goes on, and "
+            "the same command fills in the record when it can"
         )
 
 
 class Runs:
-    """The runs of one study; raises MlflowException when the server cannot be reached."""
+    """The runs of one study; raises whatever MLflow does when the server cannot be reached."""
 
     def __init__(self, study: Study, store: Store, uri: str):
         self._client = client(uri)

@@ -77,7 +77,7 @@ def test_sets_reach_every_trial_shorter_paths_first():
 MISTAKES = {
     "an unknown path": (
         {"arms": [Arm("small"), Arm("a", {"predictor.dpeth": 1})]},
-        r"predictor\.dpeth: .*did you mean 'depth'",
+        r"predictor\.dpeth: .*did you mean 'predictor.depth'",
     ),
     "a wrong type": ({"arms": [Arm("small"), Arm("a", {"optim.steps": "many"})]}, r"optim\.steps: 'many': .*integer"),
     "a value out of range": (

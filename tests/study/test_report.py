@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from study import plan as plans
 from study import report
 from trainables import pipeline
+from trainables.store import Store
 
 
 @pytest.fixture
@@ -28,16 +31,13 @@ def test_records_come_in_the_plans_order_with_arm_and_seed(small, done):
     records = report.records(study, done)
     assert [(record["arm"], record["seed"]) for record in records] == [(t.arm, t.seed) for t in study.trials]
     assert [record["trial"] for record in records] == [plans.trial_id(trial) for trial in study.trials]
-    assert report.notes(records) == []
+    assert not any("identical_to" in record for record in records)
 
 
 def test_an_arm_whose_change_had_no_effect_is_named(small, done, traces):
     traces(conv="same", vit="same")
     records = report.records(small(), done)
     assert [record.get("identical_to") for record in records] == [None, "conv", None, "conv"]
-    (note,) = report.notes(records)
-    assert "conv and vit trained to the same losses and weights" in note
-    assert report.declaration(small(), done, records)["notes"] == [note]
 
 
 def test_arms_that_share_a_training_are_no_twins(small, done, traces, monkeypatch):
@@ -45,7 +45,35 @@ def test_arms_that_share_a_training_are_no_twins(small, done, traces, monkeypatc
     traces(conv="same", vit="same")
     part = pipeline.record_part
     monkeypatch.setattr(pipeline, "record_part", lambda config, store: part(config, store) | {"trial": "one"})
-    assert report.notes(report.records(small(), done)) == []
+    assert not any("identical_to" in record for record in report.records(small(), done))
+
+
+def test_fewer_seeds_than_before_leave_the_report_of_more(small, done, tmp_path):
+    store = Store(shutil.copytree(done.root, tmp_path / "store"))
+    shutil.rmtree(store.root / "reports", ignore_errors=True)
+    assert report.covering(small(seeds=1), store).seeds == (0,)
+    three = small(seeds=3)
+    report.write(three, store, report.records(three, store))
+    assert report.covering(small(seeds=1), store).seeds == (0, 1, 2)
+    assert report.covering(small(seeds=4), store).seeds == (0, 1, 2, 3)
+
+
+def test_seeds_of_which_nothing_is_known_any_more_leave_the_report(small, done, tmp_path):
+    store = Store(shutil.copytree(done.root, tmp_path / "store"))
+    five = small(seeds=5)
+    pipeline.fail(five.trials[-1].config, store, "Traceback\nValueError: no luck")
+    report.write(five, store, report.records(five, store))
+    assert report.covering(small(seeds=1), store).seeds == (0, 1, 2, 4)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"seeds": ["a"]}'])
+def test_a_damaged_report_is_told_and_made_anew(small, done, tmp_path, caplog, content):
+    store = Store(shutil.copytree(done.root, tmp_path / "store"))
+    where = report.folder(small(), store)
+    where.mkdir(parents=True, exist_ok=True)
+    (where / "study.json").write_text(content)
+    assert report.covering(small(), store).seeds == (0, 1)
+    assert str(where / "study.json") in caplog.text
 
 
 def test_published_values_are_those_of_the_same_world_and_scale_or_else_of_another(small, done):

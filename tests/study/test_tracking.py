@@ -149,7 +149,10 @@ def test_a_study_that_is_stopped_leaves_no_run_that_seems_to_run(small, done, ur
     assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
 
 
-@pytest.mark.parametrize("away", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "postgresql://127.0.0.1:9/x"])
+AWAY = ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "postgresql://127.0.0.1:9/x"]
+
+
+@pytest.mark.parametrize("away", AWAY)
 def test_a_server_that_is_away_costs_one_warning_and_the_record_is_filled_in_later(complete, small, done, uri, away):
     study = small()
     (warning,) = complete(study, done, away, study.trials)
@@ -157,6 +160,39 @@ def test_a_server_that_is_away_costs_one_warning_and_the_record_is_filled_in_lat
     assert "the study goes on" in warning
     assert complete(study, done, uri) == []
     assert len(runs(uri, study)[1]) == 4
+
+
+def test_a_database_that_is_none_costs_one_warning_and_the_study_its_result(invoke, command, done, tmp_path):
+    """The warning, but not the result."""
+    (tmp_path / "mlflow.db").write_bytes(b"garbage " * 2000)
+    result = invoke(*command(done.root, "--seeds", "2", "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"))
+    assert result.exit_code == 0
+    said = " ".join(result.stderr.split())
+    assert said.count("cannot be written") == 1
+    assert "DatabaseError" in said
+    assert "Traceback" not in said
+    assert "| vit" in result.stdout
+
+
+def test_passwords_are_not_shown(complete, small, done):
+    (warning,) = complete(small(), done, "postgresql://me:secret@127.0.0.1:9/x?password=hidden")
+    assert "postgresql://me:***@127.0.0.1:9/x?password=***" in warning
+    assert "secret" not in warning
+    assert "hidden" not in warning
+
+
+def test_drivers_that_begin_at_once_make_one_database_and_one_parent(small, done, tmp_path):
+    study, warnings = small(), []
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    trackers = [tracking.Tracker(study, Store(done.root), uri, warnings.append) for _ in range(3)]
+    for tracker in trackers:
+        tracker.started(study.trials[0])
+    for tracker in trackers:
+        tracker.stop()
+    assert warnings == []
+    client = tracking.client(uri)
+    experiment = client.get_experiment_by_name(study.name).experiment_id
+    assert len(client.search_runs([experiment], f"tags.study = '{study.key}'")) == 1
 
 
 def test_the_command_goes_on_without_its_server(invoke, command, done):

@@ -1,0 +1,60 @@
+"""The addresses of a command line, checked before anything is written: MLflow's tracking URI, the Ray cluster's."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlparse
+
+from trainables.settings import ConfigError
+from trainables.store import Store
+
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+
+
+def check_uri(uri: str) -> None:
+    """ConfigError for a tracking URI that MLflow cannot mean anything by."""
+    parts = _parts(uri)
+    scheme = parts.scheme.split("+")[0] if parts else ""
+    if scheme not in SCHEMES:
+        raise _wrong(uri, f"has no known scheme; valid: {', '.join(SCHEMES)}, as in sqlite:///...")
+    if scheme == "sqlite" and not re.fullmatch(r"[^:]+:///.+", uri):
+        raise _wrong(uri, "names no file; give sqlite:///PATH, with four slashes where the path is absolute")
+    if scheme in ("http", "https") and not parts.hostname:
+        raise _wrong(uri, f"names no host; give {scheme}://HOST:PORT")
+    if "://" not in uri:
+        raise _wrong(uri, f"is not of the form {scheme}://USER:PASSWORD@HOST/DATABASE")
+
+
+def default_uri(store: Store) -> str:
+    """A database in the store."""
+    return f"sqlite:///{store.root}/mlflow.db"
+
+
+def hidden(text: str) -> str:
+    """The text without the passwords of the URIs in it."""
+    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
+    return re.sub(r"([?&](?:password|passwd|pwd|token)=)[^&\s]+", r"\1***", text, flags=re.IGNORECASE)
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """Where a Ray cluster listens, None for "auto" (which Ray finds itself); ConfigError for what is no address."""
+    if address == "auto":
+        return None
+    parts = _parts(address if address.startswith("ray://") else f"//{address}")
+    if not parts or not parts.hostname or not parts.port or parts.path.strip("/"):
+        raise ConfigError(f"address: {address!r} is not of the form HOST:PORT (or auto, for a cluster on this machine)")
+    return parts.hostname, parts.port
+
+
+def _parts(uri: str):
+    """The parts of a URI; None if it has none, or a port that is no number."""
+    try:
+        parts = urlparse(uri)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _wrong(uri: str, why: str) -> ConfigError:
+    return ConfigError(f"tracking-uri: {hidden(uri)!r} {why}")
