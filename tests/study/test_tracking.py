@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -162,8 +163,7 @@ def test_a_server_that_is_away_costs_one_warning_and_the_record_is_filled_in_lat
     assert len(runs(uri, study)[1]) == 4
 
 
-def test_a_database_that_is_none_costs_one_warning_and_the_study_its_result(invoke, command, done, tmp_path):
-    """The warning, but not the result."""
+def test_a_database_that_is_none_costs_one_warning_and_nothing_of_the_result(invoke, command, done, tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"garbage " * 2000)
     result = invoke(*command(done.root, "--seeds", "2", "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"))
     assert result.exit_code == 0
@@ -181,18 +181,26 @@ def test_passwords_are_not_shown(complete, small, done):
     assert "hidden" not in warning
 
 
-def test_drivers_that_begin_at_once_make_one_database_and_one_parent(small, done, tmp_path):
-    study, warnings = small(), []
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    trackers = [tracking.Tracker(study, Store(done.root), uri, warnings.append) for _ in range(3)]
+def test_drivers_that_begin_at_once_look_and_create_one_after_the_other(small, done, monkeypatch):
+    study, warnings, inside = small(), [], []
+
+    class Runs:
+        def __init__(self, *arguments):
+            assert not inside
+            inside.append(self)
+            time.sleep(0.2)
+            inside.remove(self)
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr(tracking, "Runs", Runs)
+    trackers = [tracking.Tracker(study, Store(done.root), "sqlite:///x", warnings.append) for _ in range(3)]
     for tracker in trackers:
-        tracker.started(study.trials[0])
+        tracker._put(Runs.stop)
     for tracker in trackers:
         tracker.stop()
     assert warnings == []
-    client = tracking.client(uri)
-    experiment = client.get_experiment_by_name(study.name).experiment_id
-    assert len(client.search_runs([experiment], f"tags.study = '{study.key}'")) == 1
 
 
 def test_the_command_goes_on_without_its_server(invoke, command, done):
