@@ -1,3 +1,5 @@
+"""The single dot: sizes, clamping and threshold as published, and a displacement that is the action."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""TwoRoom: walls, door, speed and threshold as published, and data that cross the door."""
+
 import numpy as np
 import pytest
 from hypothesis import given

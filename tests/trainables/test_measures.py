@@ -1,3 +1,5 @@
+"""Measures on inputs whose value is known, and the rule of collapse."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Parameter counts as published, causality, and a rollout that is prediction fed back."""
+
 import pytest
 import torch
 

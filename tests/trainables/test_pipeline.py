@@ -1,3 +1,5 @@
+"""A trial's stages: made once, made again when damaged, taken up when killed."""
+
 import logging
 from dataclasses import asdict
 

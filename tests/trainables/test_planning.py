@@ -1,3 +1,5 @@
+"""Planners find known optima, tasks are strict, and no grouping of tasks changes a bit."""
+
 from functools import partial
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Settings by path: what is refused and how, and what ids depend on."""
+
 from contextlib import suppress
 
 import pytest

@@ -1,3 +1,5 @@
+"""Terms against hand-computed values, and their invariances."""
+
 import math
 
 import pytest

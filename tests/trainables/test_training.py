@@ -1,3 +1,5 @@
+"""Training repeats itself bit for bit, also when it was stopped, and says when it diverged."""
+
 import json
 import logging
 from itertools import pairwise
