@@ -18,8 +18,8 @@ def losses(model: WorldModel, config: TrialConfig, pixels: Tensor, actions: Tens
     z = model.encode(pixels)
     normal = model.normaliser(actions)
     batch = Latents(
-        z=z,
-        predicted=model.predict(z[:, :-1], normal),
+        z=_wide(z),
+        predicted=_wide(model.predict(z[:, :-1], normal)),
         actions=normal,
         generator=streams.generator(config.seed, "terms", step),
         mean=collective.batch_mean,
@@ -31,6 +31,11 @@ def losses(model: WorldModel, config: TrialConfig, pixels: Tensor, actions: Tens
 def total(config: TrialConfig, terms: Mapping[str, Tensor]) -> Tensor:
     """The weighted sum; a term of weight zero is reported but not trained on."""
     return sum(config.terms[name].weight * value for name, value in terms.items() if config.terms[name].weight)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least single precision: what autocast halves is too coarse for squared errors and cosines."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _term(name: str):

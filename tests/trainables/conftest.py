@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from trainables import ids, pipeline
 from trainables.paths import assign_all, base_config
@@ -37,6 +38,12 @@ def tiny_config(method: str = "smwm", world: str = "two_room", **changes):
     sets = {path.replace("__", "."): value for path, value in changes.items()}
     tiny = TINY if world == "two_room" else {k: v for k, v in TINY.items() if k != "data.steps"}
     return assign_all(base_config(method, world, "local"), tiny | sets)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """What a sum comes to depends on how many threads share it."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -6,16 +6,20 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 
+import envs
 from envs._episodes import Clips, Episodes, record
 from trainables import ids, plugins, training
 
 GOLDEN = Path(__file__).with_name("golden_trace.json")
 
+# Processors differ in the last bits of a sum, and Adam at a high rate makes that grow.
+SLOW = {"optim__steps": 500, "optim__lr": 1e-4}
+
 
 def trace(config, folder: Path) -> list[float]:
-    import envs
-
+    torch.set_num_threads(1)
     for split in ("train", "validation"):
         record(envs.load("two_room"), folder / split, split=split, episodes=8, steps=50, size=32, seed=0)
     clips = Clips(Episodes(folder / "train"), config.history + 1, config.frameskip)
@@ -29,9 +33,7 @@ def trace(config, folder: Path) -> list[float]:
 def test_the_first_fifty_losses_are_those_of_the_recipe_version(method, tiny, tmp_path):
     golden = json.loads(GOLDEN.read_text())
     assert golden["recipe"] == ids.TRAIN_RECIPE, "record the traces of the new recipe version"
-    # Processors differ in the last bits and training amplifies them; a changed recipe differs from the first step on.
-    assert trace(tiny(method, optim__steps=500), tmp_path) == pytest.approx(golden[method], rel=0.02)
-    assert trace(tiny(method, optim__steps=500), tmp_path)[:3] == pytest.approx(golden[method][:3], rel=1e-4)
+    assert trace(tiny(method, **SLOW), tmp_path) == pytest.approx(golden[method], rel=1e-3)
 
 
 if __name__ == "__main__":
@@ -40,5 +42,5 @@ if __name__ == "__main__":
     traces = {}
     for name in plugins.names("methods"):
         with tempfile.TemporaryDirectory() as scratch:
-            traces[name] = trace(tiny_config(name, optim__steps=500), Path(scratch))
+            traces[name] = trace(tiny_config(name, **SLOW), Path(scratch))
     GOLDEN.write_text(json.dumps({"recipe": ids.TRAIN_RECIPE, **traces}, indent=1) + "\n")
