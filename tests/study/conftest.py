@@ -42,10 +42,10 @@ SETS = {
 
 @pytest.fixture(scope="session")
 def command():
-    """The function that gives the arguments of the small study: command(store, "--seeds", "2")."""
+    """The function that gives the arguments of the small study: command(store, "--seeds", "2", sets={path: value})."""
 
-    def arguments(store, *more):
-        sets = [part for path, value in SETS.items() for part in ("--set", f"{path}={value}")]
+    def arguments(store, *more, sets=None):
+        sets = [part for path, value in (SETS | (sets or {})).items() for part in ("--set", f"{path}={value}")]
         return ["--sweep", SWEEP, "--store", str(store), *sets, *more]
 
     return arguments

@@ -48,7 +48,8 @@ def execute(trials, store, ear):
 def trial_process(driver):
     """The process in which a trial runs, a descendant of the driver; waits until there is one."""
     while True:
-        for process in psutil.Process(driver).children(recursive=True):
+        assert driver.poll() is None, driver.communicate()
+        for process in psutil.Process(driver.pid).children(recursive=True):
             try:
                 if "ray::ImplicitFunc" in " ".join(process.cmdline()):
                     return process
@@ -79,7 +80,7 @@ def test_killed_trials_and_a_killed_driver_leave_the_table_of_an_undisturbed_stu
     store, study = Store(tmp_path / "store"), small(seeds=3)
 
     first = spawn(command(store.root, "--seeds", "2"), tmp_path)
-    trial_process(first.pid).kill()
+    trial_process(first).kill()
     _, errors = first.communicate()
     assert first.returncode == 1, errors
     assert errors.count(": crashed") == 1
@@ -110,8 +111,8 @@ def test_killed_trials_and_a_killed_driver_leave_the_table_of_an_undisturbed_stu
 
 
 def test_ctrl_c_ends_a_study_with_one_line_how_to_go_on(command, spawn, tmp_path):
-    driver = spawn(command(tmp_path / "store", "--seeds", "1", "--set", "optim.steps=100000"), tmp_path)
-    trial_process(driver.pid)
+    driver = spawn(command(tmp_path / "store", "--seeds", "1", sets={"optim.steps": 100_000}), tmp_path)
+    trial_process(driver)
     children = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(signal.SIGINT)
     _, errors = driver.communicate()

@@ -72,7 +72,7 @@ def test_tasks_are_the_same_for_every_model_and_other_for_another_task_seed(test
 
 def test_more_tasks_than_starts_is_refused(test_set, tiny):
     with pytest.raises(ValueError, match=r"protocol\.tasks=10000 is more than the"):
-        choose_tasks(WORLD, test_set[1], tiny("smwm", protocol__tasks=10000).protocol)
+        choose_tasks(WORLD, test_set[1], tiny("smwm").protocol.model_copy(update={"tasks": 10_000}))
 
 
 def test_walking_straight_to_the_goal_solves_what_has_no_wall_between():
