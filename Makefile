@@ -8,7 +8,7 @@ study: .venv/.stamp
 	$(BIN)/python study/run.py --sweep predictor_size
 
 test: .venv/.stamp
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: .venv/.stamp
 	$(BIN)/ruff format --check .
