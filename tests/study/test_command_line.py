@@ -104,7 +104,7 @@ def test_a_plan_writes_nothing(invoke, command, tmp_path):
 @pytest.mark.parametrize("file", ["config.json", "result.json", "values.json"])
 @pytest.mark.parametrize("content", ["{", "{}", '{"seconds": "long"}', "[]"])
 def test_what_is_damaged_elsewhere_in_the_store_spoils_no_plan(invoke, command, done, tmp_path, file, content):
-    store = shutil.copytree(done.root, tmp_path / "store")
+    store = shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db"))
     for damaged in store.glob(f"train/**/{file}"):
         damaged.write_text(content)
     result = invoke(*command(store, "--set", "optim.lr=0.00123", "--plan"))
@@ -156,7 +156,7 @@ def test_list_names_every_sweep_with_its_question_and_number_of_trials(invoke):
 
 def test_the_plan_tells_what_is_done_failed_and_to_run(invoke, command, done, small, tmp_path):
     trials = small(seeds=4).trials
-    store = Store(shutil.copytree(done.root, tmp_path / "store"))
+    store = Store(shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db")))
     pipeline.fail(trials[6].config, store, "Traceback\nValueError: no luck")
     result = invoke(*command(store.root, "--seeds", "4", "--plan"))
     rows = [line.split() for line in result.stdout.splitlines()[2:-1]]
@@ -185,7 +185,7 @@ def test_hours_are_those_of_the_most_similar_past_trials(done, small, tmp_path):
 
 
 def test_a_report_is_rebuilt_from_what_there_is(invoke, command, done, tmp_path):
-    store = shutil.copytree(done.root, tmp_path / "store")
+    store = shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db"))
     result = invoke(*command(store, "--seeds", "4", "--report"))
     assert result.exit_code == 0
     (folder,) = (store / "reports").iterdir()
