@@ -13,9 +13,10 @@ import search_spaces
 from search_spaces._sweep import FIRST_SCALE, Sweep, Trial
 from trainables import ids, pipeline
 from trainables.config import TrialConfig
+from trainables.files import read_json
 from trainables.paths import flatten
 from trainables.settings import ConfigError
-from trainables.store import Store, read_json
+from trainables.store import Store
 
 # Of one trial where nothing like it was ever run: local on two CPU cores, the others on one GPU.
 GUESSED_HOURS = {"local": 0.05, "gpu": 0.2, "paper": 5.0}

@@ -11,7 +11,8 @@ from typing import Any
 
 from study.plan import Study
 from trainables import pipeline
-from trainables.store import Store, StoreError, read_json
+from trainables.files import read_json
+from trainables.store import Store, StoreError
 
 logger = logging.getLogger(__name__)
 

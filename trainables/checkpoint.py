@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
-from trainables.store import write_json
+from trainables.files import write_json
 
 log = logging.getLogger(__name__)
 STATE = "checkpoint.json"

@@ -15,8 +15,9 @@ from typing import Any
 import envs
 from trainables import ids, plugins
 from trainables.config import TrialConfig
+from trainables.files import read_json, write_json
 from trainables.paths import flatten
-from trainables.store import Store, read_json, write_json
+from trainables.store import Store
 
 Progress = Callable[[dict], None]
 Train = Callable[[TrialConfig, dict[str, Path], Path, Path, Progress | None], None]
@@ -46,7 +47,7 @@ def run_trial(
     if read_json(checkpoint / "result.json")["status"] == "ok":
         for name in config.measures:
             _ensure_measure(config, store, name, checkpoint, data, tell, map)
-    _failure(config, store).unlink(missing_ok=True)
+    store.forget(_failure(config))
     return record_part(config, store)
 
 
@@ -91,13 +92,12 @@ def state(config: TrialConfig, store: Store) -> str:
     """ "done", "failed" (it crashed; the next run takes it up again) or "to run"."""
     if _result(config, store) is not None and not _missing_measures(config, store):
         return "done"
-    return "failed" if _failure(config, store).exists() else "to run"
+    return "failed" if _error(config, store) else "to run"
 
 
 def fail(config: TrialConfig, store: Store, error: str) -> None:
     """Remember that the trial crashed, and how."""
-    store.work(ids.train_key(config))
-    write_json(_failure(config, store), {"error": error})
+    store.write(_failure(config), {"error": error})
 
 
 def record_part(config: TrialConfig, store: Store) -> dict[str, Any]:
@@ -225,16 +225,17 @@ def _collapse(measures: dict[str, float]) -> str | None:
     return "collapsed" if variance < COLLAPSED_VARIANCE or error >= COLLAPSED_ERROR else None
 
 
-def _failure(config: TrialConfig, store: Store) -> Path:
-    return store.root / "work" / f"{ids.train_key(config)}.failure.json"
+def _failure(config: TrialConfig) -> str:
+    """The note of why the trial crashed."""
+    return ids.train_key(config).replace("train/", "failures/", 1)
 
 
 def _error(config: TrialConfig, store: Store) -> str | None:
     """Why the trial crashed, if it did."""
-    failure = _failure(config, store)
     try:
-        return read_json(failure)["error"] if failure.exists() else None
-    except (ValueError, KeyError) as error:
+        found = store.read(_failure(config))
+        return found and found["error"]
+    except (ValueError, KeyError, TypeError) as error:
         return f"it crashed, and why can no longer be read ({error})"
 
 

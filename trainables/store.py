@@ -1,8 +1,9 @@
 """The content-addressed store: folders that exist whole or not at all, and leases so that each is made once.
 
 Layout below the root: `<key>/` holds an entry and its `manifest.json`; `work/<key>/` unfinished work; `leases/` who
-makes what; `quarantine/` entries whose content no longer matched their manifest. An entry may live below another one,
-in its `measures/` folder. The usual way to make a thing once, in however many processes::
+makes what; `quarantine/` entries whose content no longer matched their manifest; `notes/` small JSON documents that
+change, and journals, which grow. An entry may live below another one, in its `measures/` folder. The usual way to
+make a thing once, in however many processes::
 
     with store.lease(key):
         folder = store.get(key)
@@ -25,12 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from trainables._lease import Leases
+from trainables.files import append_line, read_json, read_lines, sync_folder, token, write_json
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 NESTED = "measures"
-RESERVED = ("work", "leases", "quarantine")
+RESERVED = ("work", "leases", "quarantine", "notes")
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*")
 _KEY_LENGTH = 200  # a key with its slashes replaced must fit into one file name
 _CHUNK = 1 << 20
@@ -38,33 +40,6 @@ _CHUNK = 1 << 20
 
 class StoreError(Exception):
     """The store cannot do what was asked: an unwritable root, a key that is none, a folder that cannot be kept."""
-
-
-def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Write `value` to `path` as JSON with sorted keys; a reader sees the old file or the whole new one, never a part.
-
-    Raises ValueError for NaN and infinities, TypeError for what JSON does not know.
-    """
-    path = Path(path)
-    text = json.dumps(value, sort_keys=True, allow_nan=False, indent=1) + "\n"
-    part = path.with_name(f".{path.name}.{_token()}.tmp")
-    try:
-        with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def read_json(path: str | os.PathLike) -> Any:
-    """Read a JSON file. Raises FileNotFoundError, or ValueError naming the file when its content is no JSON."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
 
 
 class Store:
@@ -141,6 +116,33 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def write(self, name: str, value: Any) -> None:
+        """Keep `value`, which JSON knows, as the note `name`: whole or not at all, in place of the one before."""
+        write_json(self._note(name, "json"), value)
+
+    def read(self, name: str) -> Any | None:
+        """The value of the note `name`; None where there is none, ValueError if it is damaged."""
+        file = self._note(name, "json")
+        return read_json(file) if file.exists() else None
+
+    def append(self, name: str, line: Any) -> None:
+        """Add a line to the journal `name`; when this returns, the line is on disk. One process at a time may."""
+        append_line(self._note(name, "jsonl"), line)
+
+    def lines(self, name: str) -> list[Any]:
+        """The lines of the journal `name`, without one that a killed process did not end; ValueError if damaged."""
+        return read_lines(self._note(name, "jsonl"))
+
+    def forget(self, name: str) -> None:
+        """Remove the note `name` if it is there."""
+        self._note(name, "json").unlink(missing_ok=True)
+
+    def notes(self, prefix: str = "") -> list[str]:
+        """Sorted names of the notes and journals that start with `prefix`."""
+        root = self.root / "notes"
+        names = {file.relative_to(root).with_suffix("").as_posix() for file in root.rglob("[!.]*.json*")}
+        return sorted(name for name in names if name.startswith(prefix))
+
     def keys(self, prefix: str = "") -> list[str]:
         """Sorted keys that start with `prefix` and have a manifest in order; contents are not verified."""
         return sorted(key for key, _ in self._entries() if key.startswith(prefix))
@@ -159,6 +161,15 @@ class Store:
             if MANIFEST in files and (listed := _read_manifest(folder, key)) is not None:
                 yield key, listed
 
+    def _note(self, name: str, suffix: str) -> Path:
+        """The file of a note, its folder there. Raises StoreError for a name that is malformed or leads elsewhere."""
+        self._folder(name)
+        file = self.root / "notes" / f"{name}.{suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.resolve() != file:
+            raise StoreError(f"the note {name!r} leads out of its place in the store {self.root} by a symbolic link")
+        return file
+
     def _folder(self, key: str) -> Path:
         """Where `key` lies. Raises StoreError for a key that is malformed, reserved or leads out of the root."""
         parts = key.split("/")
@@ -171,7 +182,7 @@ class Store:
         return folder
 
     def _quarantine(self, key: str, folder: Path, seen: int, wrong: str) -> None:
-        place = self.root / "quarantine" / f"{_flat(key)}~{_token()}"
+        place = self.root / "quarantine" / f"{_flat(key)}~{token()}"
         with self._leases.mutex():
             # Another process may have moved the bad folder and put a good one since we looked.
             if not folder.exists() or folder.stat().st_ino != seen:
@@ -185,21 +196,8 @@ class Store:
             self._quarantine(key, target, target.stat().st_ino, f"{MANIFEST} is missing")
 
 
-def _token() -> str:
-    return os.urandom(8).hex()
-
-
 def _flat(key: str) -> str:
     return key.replace("/", "~")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename within `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _renamed(folder: Path, target: Path) -> bool:
@@ -210,7 +208,7 @@ def _renamed(folder: Path, target: Path) -> bool:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             raise
         return False
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     return True
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from envs._episodes import Clips, Episodes
 from trainables import checkpoint, collective, objective, streams
 from trainables.config import TrialConfig
+from trainables.files import write_json
 from trainables.model import Normaliser, WorldModel
-from trainables.store import write_json
 
 CHECKPOINT_SECONDS = 30.0
 LOG_EVERY = 10  # steps between points of the loss history, and between checks that the loss is finite

@@ -28,8 +28,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 
 from trainables import collective, pipeline, training
 from trainables.config import TrialConfig
+from trainables.files import read_json, write_json
 from trainables.provenance import provenance
-from trainables.store import Store, read_json, write_json
+from trainables.store import Store
 
 REPORT_SECONDS = 1.0
 SLOT = "trial_slot"  # custom resource of the head node: how many Ray Train trials may be under way

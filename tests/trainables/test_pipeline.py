@@ -56,7 +56,7 @@ def test_too_few_unsolved_starts_are_found_before_anything_is_trained(tiny, shel
 def test_a_crash_whose_reason_is_damaged_is_still_a_crash(tiny, shelf):
     config = tiny("smwm", seed=15)
     pipeline.fail(config, shelf, "why")
-    pipeline._failure(config, shelf).write_text("{")
+    (shelf.root / "notes" / f"{pipeline._failure(config)}.json").write_text("{")
     assert pipeline.record_part(config, shelf)["status"] == "crashed"
 
 

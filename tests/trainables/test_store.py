@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables._lease import Leases
-from trainables.store import Store, StoreError, read_json, write_json
+from trainables.files import read_json, write_json
+from trainables.store import Store, StoreError
 
 KEY = "train/ff00aa"
 CONTENT = {"model.bin": bytes(range(256)) * 20, "history/steps.json": b'{"loss": [1, 2]}'}

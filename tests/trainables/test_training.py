@@ -10,7 +10,7 @@ import torch
 
 from envs._episodes import Clips, Episodes
 from trainables import checkpoint, plugins, training
-from trainables.store import read_json
+from trainables.files import read_json
 from trainables.training import Run, learning_rate
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from envs._episodes import Episodes
 from trainables import training
 from trainables.config import TrialConfig
+from trainables.files import read_json
 from trainables.model import WorldModel
-from trainables.store import read_json
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 

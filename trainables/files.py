@@ -1,0 +1,87 @@
+"""JSON in files: written whole or not at all, or line by line, and durable."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write `value` to `path` as JSON with sorted keys; a reader sees the old file or the whole new one, never a part.
+
+    Raises ValueError for NaN and infinities, TypeError for what JSON does not know.
+    """
+    path = Path(path)
+    text = json.dumps(value, sort_keys=True, allow_nan=False, indent=1) + "\n"
+    part = path.with_name(f".{path.name}.{token()}.tmp")
+    try:
+        with open(part, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a JSON file. Raises FileNotFoundError, or ValueError naming the file when its content is no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+
+
+def append_line(path: Path, value: Any) -> None:
+    """Add `value` as a line of JSON, durable when this returns; what a killed process left of a line goes first."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False) + "\n"
+    new = not path.exists()
+    with open(path, "ab+") as file:
+        file.truncate(_whole(file))
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(path.parent)
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The values of a file of JSON lines, without an unfinished last one; ValueError naming a damaged line."""
+    content = path.read_bytes() if path.exists() else b""
+    found = []
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number} is not valid JSON: {error}") from error
+    return found
+
+
+def _whole(file: Any) -> int:
+    """Bytes of a file of lines up to the end of its last whole line."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _CHUNK)
+        file.seek(start)
+        at = file.read(end - start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return 0
+
+
+def token() -> str:
+    """Sixteen random hex digits, for names that nobody else uses."""
+    return os.urandom(8).hex()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename within `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
