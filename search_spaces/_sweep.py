@@ -10,6 +10,7 @@ import envs
 from search_spaces._spaces import Arm, ablate, grid, levels, methods, zipped
 from trainables import ids, plugins
 from trainables.config import TrialConfig
+from trainables.monitors import Watch
 from trainables.paths import assign_all, base_config, flatten
 from trainables.settings import ConfigError
 
@@ -26,6 +27,14 @@ class Trial:
     arm: str
     seed: int
     config: TrialConfig
+    changes: Mapping[str, Any] = field(default_factory=dict)  # what the arm changes of the sweep's base
+    more_seeds: tuple[int, ...] = ()  # that a trial of a search trains with besides
+    watch: Watch | None = None  # when and at what to look while it trains
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Arm and seed, by which a study knows its trials."""
+        return self.arm, self.seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +87,9 @@ class Sweep:
         configs = _apply(plain, sets)
         self._check_distinct(configs)
         self._check_primary(configs[self.baseline])
+        changes = {arm.name: arm.changes for arm in self.arms}
         return [
-            Trial(name, seed, config.model_copy(update={"seed": seed}))
+            Trial(name, seed, config.model_copy(update={"seed": seed}), changes[name])
             for seed in seeds
             for name, config in configs.items()
         ]

@@ -1,25 +1,35 @@
-"""Running trials: Tune starts them and tells the driver how they fare. Nothing of Tune's is kept.
+"""Running trials: Tune starts them, is told when to stop one, and tells the driver how they fare.
+
+Nothing of Tune's is kept.
 
 Imports Ray, whose environment `study.cluster.quieten` sets beforehand.
 """
 
 from __future__ import annotations
 
+import errno
 import json
-import os
-import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ray import PlacementGroupID, tune
+from ray import PlacementGroupID, cloudpickle, tune
+from ray.exceptions import RayActorError, RaySystemError, WorkerCrashedError
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from search_spaces._sweep import Trial
 from study.cluster import check_fits, cluster, concurrent
-from trainables import pipeline
-from trainables.store import Store
+from study.sources import Source
+from trainables.config import TrialConfig
+from trainables.store import Store, StoreError
 from trainables.trial import cell, resources, trial
+
+# What a store says that cannot be written just now; no other trial can succeed either.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
+DIED = (RayActorError, WorkerCrashedError, RaySystemError)
 
 
 class Listener(Protocol):
@@ -31,60 +41,114 @@ class Listener(Protocol):
     def reported(self, trial: Trial, report: dict[str, Any]) -> None:
         """About once a second: {"event": newest event, "points": loss curve since the last one, "warnings": [...]}."""
 
-    def finished(self, trial: Trial) -> None:
-        """The trial is over; the store knows how it went."""
+    def again(self, trial: Trial, why: str) -> None:
+        """The trial crashed and will be started again."""
+
+    def finished(self, trial: Trial, record: dict[str, Any]) -> None:
+        """The trial is over."""
 
 
 def execute(
-    trials: Sequence[Trial], store: Store, listeners: Sequence[Listener], *, address: str | None = None
+    source: Source,
+    store: Store,
+    listeners: Sequence[Listener],
+    *,
+    address: str | None = None,
+    at_most: int | None = None,
 ) -> None:
-    """Run the trials to their ends on a cluster of our own, or on the one at `address`.
+    """Run the source's trials to their ends on a cluster of our own, or on the one at `address`, `at_most` at a time.
 
-    A trial that crashes, or whose process is killed, leaves its error in the store and the others go on.
-    ConfigError if a trial asks for more than the cluster has.
+    ConfigError if a trial asks for more than the cluster has, StoreError when the store can no longer be written.
     """
-    configs = [each.config for each in trials]
     with cluster(address) as scratch:
-        check_fits(configs)
-        # The nodes of a cluster share nothing but the store.
-        scratch = store.work(f"tune/{os.getpid()}") if address else scratch / "tune"
+        check_fits(source.configs)
+        asked = Asked(source, store)
         tuner = tune.Tuner(
-            tune.with_resources(trial, _Resources(configs)),
-            param_space={"cell": tune.grid_search([cell(each, store, i) for i, each in enumerate(configs)])},
+            tune.with_resources(trial, _resources),
             tune_config=tune.TuneConfig(
+                search_alg=Suggester(asked),
+                scheduler=Judge(asked),
+                num_samples=sys.maxsize,  # the source says when it is finished
                 # A process that trained inside the trial can be kept for the next one.
-                reuse_actors=all(config.executor == "trial" for config in configs),
-                max_concurrent_trials=concurrent(configs),
+                reuse_actors=all(config.executor == "trial" for config in source.configs),
+                max_concurrent_trials=at_most or concurrent(source.configs),
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=str(scratch),
+                storage_path=str(scratch / "tune"),
                 verbose=0,
-                callbacks=[Callback(trials, store, listeners)],
+                callbacks=[Callback(asked, listeners)],
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
-        try:
-            tuner.fit()
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        tuner.fit()
 
 
-class _Resources:
-    """What a trial holds, from its cell."""
+class Asked:
+    """The trials that Tune was given, by number: Tune's own trials carry a text with that number."""
 
-    def __init__(self, configs: Sequence[Any]):
-        self._resources = [resources(config) for config in configs]
+    def __init__(self, source: Source, store: Store):
+        self.source, self._store = source, store
+        self._trials: dict[int, Trial] = {}
 
-    def __call__(self, setting: dict[str, str]) -> dict[str, float]:
-        return self._resources[_number(setting)]
+    def next(self) -> dict[str, str] | None:
+        """The next trial as Tune's config of it."""
+        found = self.source.next()
+        if found is None:
+            return None
+        number = len(self._trials)
+        self._trials[number] = found
+        return {"cell": cell(found.config, self._store, number, found.more_seeds, found.watch)}
+
+    def of(self, theirs: Any) -> Trial:
+        """Our trial of one of Tune's."""
+        return self._trials[_number(theirs)]
+
+    def __reduce__(self) -> tuple:
+        """Tune pickles what it is given in order to restore what is never restored here."""
+        return _nothing, ()
+
+
+class Suggester(Searcher):
+    """Hands Tune the source's trials one by one, as it has room for them."""
+
+    def __init__(self, asked: Asked):
+        super().__init__()
+        self._asked = asked
+
+    def suggest(self, trial_id: str) -> dict[str, str] | str | None:
+        """Tune's: the next config, None for none at present, FINISHED for none any more."""
+        found = self._asked.next()
+        return Searcher.FINISHED if found is None and self._asked.source.finished else found
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        """Tune's: `Callback` takes care of it."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Tune's: nothing to save, the source is durable."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Tune's: never called."""
+
+
+class Judge(FIFOScheduler):
+    """Stops a trial when the source says so."""
+
+    def __init__(self, asked: Asked):
+        super().__init__()
+        self._asked = asked
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict) -> str:
+        """Tune's: a report."""
+        stop = "event" in result and self._asked.source.judge(self._asked.of(trial), result)
+        return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
 
 class Callback(tune.Callback):
-    """Passes on what Tune says, and writes down what crashed."""
+    """Passes on what Tune says."""
 
-    def __init__(self, trials: Sequence[Trial], store: Store, listeners: Sequence[Listener]):
-        self._trials, self._store, self._listeners = trials, store, listeners
+    def __init__(self, asked: Asked, listeners: Sequence[Listener]):
+        self._asked, self._listeners = asked, listeners
         self._groups: dict[int, str] = {}  # placement groups of Ray Train workers by trial
 
     def __reduce__(self) -> tuple:
@@ -94,42 +158,81 @@ class Callback(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Tune's: the trial has its resources."""
         for listener in self._listeners:
-            listener.started(self._ours(trial))
+            listener.started(self._asked.of(trial))
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         """Tune's: a report. The last one comes twice."""
         if result.get("done") or "event" not in result:
             return
         if "placement_group" in result:
-            self._groups[_number(trial.config)] = result["placement_group"]
+            self._groups[_number(trial)] = result["placement_group"]
         for listener in self._listeners:
-            listener.reported(self._ours(trial), result)
+            listener.reported(self._asked.of(trial), result)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """Tune's: the trial came to its end."""
-        for listener in self._listeners:
-            listener.finished(self._ours(trial))
+        """Tune's: the trial came to its end, or was stopped."""
+        self._free(trial)
+        self._tell(self._asked.of(trial), self._asked.source.ended(self._asked.of(trial)))
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Tune's: the trial raised, or its process is gone."""
-        pipeline.fail(self._ours(trial).config, self._store, _error(trial))
-        if group := self._groups.get(_number(trial.config)):
-            # Where no dashboard runs, Ray leaves a killed trial's group and its resources taken.
-            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
+        self._free(trial)
+        ours, text, causes = self._asked.of(trial), _text(trial), list(_causes(_error(trial)))
+        if unwritable := next(filter(_unwritable, causes), None):
+            raise StoreError(f"{unwritable}")
+        record = self._asked.source.crashed(ours, text, any(isinstance(cause, DIED) for cause in causes))
+        if record is not None:
+            self._tell(ours, record)
+            return
         for listener in self._listeners:
-            listener.finished(self._ours(trial))
+            listener.again(ours, text.strip().splitlines()[-1])
 
-    def _ours(self, trial: Any) -> Trial:
-        return self._trials[_number(trial.config)]
+    def _tell(self, trial: Trial, record: dict[str, Any]) -> None:
+        for listener in self._listeners:
+            listener.finished(trial, record)
+
+    def _free(self, trial: Any) -> None:
+        """Free what Ray Train workers of a trial that did not end by itself hold: Ray does so only with a dashboard."""
+        if group := self._groups.pop(_number(trial), None):
+            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
 
 
-def _number(setting: dict[str, str]) -> int:
-    return json.loads(setting["cell"])["number"]
+def _nothing() -> None:
+    """What is unpickled in place of things that belong to the driver."""
 
 
-def _error(trial: Any) -> str:
+def _resources(setting: dict[str, str]) -> dict[str, float]:
+    """What a trial holds, from its cell; Ray takes a copy of this function along."""
+    return resources(TrialConfig.model_validate(json.loads(setting["cell"])["config"]))
+
+
+def _number(theirs: Any) -> int:
+    return json.loads(theirs.config["cell"])["number"]
+
+
+def _text(trial: Any) -> str:
     """What went wrong: the traceback, or what Ray knows of a process that is gone."""
     file = trial.error_file
     if file and Path(file).exists():
         return Path(file).read_text()
     return str(trial.get_error() or "the trial's process died")
+
+
+def _error(trial: Any) -> BaseException | None:
+    """What the trial raised, as Tune wrote it to a folder of this process's own moments ago."""
+    file = trial.pickled_error_file
+    return cloudpickle.loads(Path(file).read_bytes()) if file and Path(file).exists() else None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from, and what its workers raised."""
+    if error is None:
+        return
+    yield error
+    for below in (getattr(error, "cause", None), error.__cause__, *getattr(error, "worker_failures", {}).values()):
+        if isinstance(below, BaseException) and below is not error:
+            yield from _causes(below)
+
+
+def _unwritable(error: BaseException) -> bool:
+    return isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in UNWRITABLE)

@@ -119,10 +119,9 @@ def trial_id(trial: Trial) -> str:
     return ids.train_key(trial.config).removeprefix("train/")
 
 
-def changes(study: Study, arm: str) -> str:
-    """What an arm changes, in one line."""
-    changed = next(each.changes for each in study.sweep.arms if each.name == arm)
-    return ", ".join(f"{path}={value}" for path, value in changed.items()) or "nothing"
+def changes(trial: Trial) -> str:
+    """What the trial's arm changes, in one line."""
+    return ", ".join(f"{path}={value}" for path, value in trial.changes.items()) or "nothing"
 
 
 def _own_world(name: str, sweep: Sweep, scale: str) -> str:

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from search_spaces._sweep import Trial
 from study.plan import Plan
-from trainables import pipeline
 from trainables.store import Store
 
 PLAIN_SECONDS = 30.0  # between lines about what is running, where there is no terminal
@@ -22,7 +21,7 @@ class Progress:
 
     def __init__(self, plan: Plan, store: Store, primary: str, console: Console):
         self._store, self._primary, self._console = store, primary, console
-        self._hours = {_key(planned.trial): planned.hours for planned in plan.open}
+        self._hours = {planned.trial.place: planned.hours for planned in plan.open}
         self._total, self._done = len(plan.planned), plan.count("done")
         self._failed = 0
         self._running: dict[tuple[str, int], dict[str, Any]] = {}
@@ -42,11 +41,11 @@ class Progress:
 
     def started(self, trial: Trial) -> None:
         """A trial has its resources."""
-        self._running[_key(trial)] = {"since": time.monotonic(), "event": {"phase": "start"}, "train": None}
+        self._running[trial.place] = {"since": time.monotonic(), "event": {"phase": "start"}, "train": None}
 
     def reported(self, trial: Trial, report: dict[str, Any]) -> None:
         """A trial got on, or warns."""
-        row, event = self._running[_key(trial)], report["event"]
+        row, event = self._running[trial.place], report["event"]
         row["event"] = event
         if event["phase"] == "train" and not row["train"]:
             row["train"] = (time.monotonic(), event["step"])
@@ -55,13 +54,17 @@ class Progress:
         if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:
             self._say("; ".join(_line(*item) for item in self._running.items()) + f"; {self.counts()}, {self._left()}")
 
-    def finished(self, trial: Trial) -> None:
+    def again(self, trial: Trial, why: str) -> None:
+        """A trial crashed and is started again."""
+        self._running.pop(trial.place, None)
+        self._say(f"{trial.arm}, seed {trial.seed}: {why}; it is tried again")
+
+    def finished(self, trial: Trial, record: dict[str, Any]) -> None:
         """A trial is over."""
-        row = self._running.pop(_key(trial), None)  # None if its process died before it began
+        row = self._running.pop(trial.place, None)  # None if its process died before it began
         seconds = time.monotonic() - row["since"] if row else 0.0
         self._spent += seconds
-        self._expected += self._hours.pop(_key(trial)) * 3600
-        record = pipeline.record_part(trial.config, self._store)
+        self._expected += self._hours.pop(trial.place) * 3600
         crashed = record["status"] in ("crashed", "missing")
         self._done, self._failed = self._done + (not crashed), self._failed + crashed
         value = record["measures"].get(self._primary)
@@ -109,10 +112,6 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _key(trial: Trial) -> tuple[str, int]:
-    return trial.arm, trial.seed
 
 
 def _line(key: tuple[str, int], row: dict[str, Any]) -> str:

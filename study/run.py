@@ -100,7 +100,7 @@ def _show_plan(study: plans.Study, plan: plans.Plan) -> None:
     for planned in plan.planned:
         trial = planned.trial
         hours = f"{planned.hours:.2f}" if planned.state != "done" else ""
-        changed = plans.changes(study, trial.arm)
+        changed = plans.changes(trial)
         rows.append((plans.trial_id(trial), trial.arm, str(trial.seed), changed, planned.state, hours))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     typer.echo(f"{study.key}: {study.sweep.question}")
@@ -146,6 +146,7 @@ def _run(study: plans.Study, store: Store, tracking_uri: str | None, address: st
 
 def _execute(study: plans.Study, store: Store, plan: plans.Plan, tracker: Any, address: str | None, console: Console):
     from study import cluster, progress
+    from study.sources import Arms
 
     cluster.quieten()
     if address:
@@ -154,7 +155,7 @@ def _execute(study: plans.Study, store: Store, plan: plans.Plan, tracker: Any, a
 
     try:
         with progress.Progress(plan, store, study.sweep.primary, console) as shown:
-            execute([planned.trial for planned in plan.open], store, [shown, tracker], address=address)
+            execute(Arms([planned.trial for planned in plan.open], store), store, [shown, tracker], address=address)
     except KeyboardInterrupt:
         tracker.stop()
         typer.echo("stopped; the same command goes on from here", err=True)

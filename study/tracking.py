@@ -56,9 +56,11 @@ class Tracker:
         if report["points"]:
             self._put(lambda runs: runs.log(trial, report["points"]))
 
-    def finished(self, trial: Trial) -> None:
+    def again(self, trial: Trial, why: str) -> None:
+        """Its run goes on."""
+
+    def finished(self, trial: Trial, record: dict[str, Any]) -> None:
         """Its record is complete, or says why not."""
-        record = pipeline.record_part(trial.config, self._store)
         self._put(lambda runs: runs.close(trial, record, _points(trial, self._store)))
 
     def complete(self, records: list[dict[str, Any]], report: Path) -> None:
@@ -203,7 +205,7 @@ class Runs:
         from mlflow.entities import Param
 
         tags = dict(zip(("arm", "seed", "trial"), _place_of(trial), strict=True))
-        tags |= {"mlflow.parentRunId": self._parent, "changes": changes(self._study, trial.arm)}
+        tags |= {"mlflow.parentRunId": self._parent, "changes": changes(trial)}
         run = self._client.create_run(self._experiment, tags=tags, run_name=f"{trial.arm}, seed {trial.seed}")
         settings = pipeline.record_part(trial.config, self._store)["config"]
         params = [

@@ -16,11 +16,12 @@ import envs
 from trainables import ids, plugins
 from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
+from trainables.monitors import Watch
 from trainables.paths import flatten
 from trainables.store import Store
 
 Progress = Callable[[dict], None]
-Train = Callable[[TrialConfig, dict[str, Path], Path, Path, Progress | None], None]
+Train = Callable[[TrialConfig, dict[str, Path], Path, Path, Progress | None, Watch | None], None]
 
 # A latent below this share of its variance at initialisation, or whose one-step prediction is no better than the mean,
 # has collapsed. Effective rank alone does not tell.
@@ -34,16 +35,18 @@ def run_trial(
     map: Callable | None = None,
     progress: Progress | None = None,
     train: Train | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Make whatever the store lacks of this trial and return its record part.
 
-    `map` runs a function over chunks of planning tasks (the builtin by default); `train` is the loop's executor.
+    `map` runs a function over chunks of planning tasks (the builtin by default); `train` is the loop's executor;
+    `watch` says when training is looked at, which changes nothing in it.
     """
     tell = progress or (lambda event: None)
     data = {split: ensure_data(config, store, split, tell) for split in ids.SPLITS}
     if store.get(ids.train_key(config)) is None:
         _check_tasks(config, data)
-    checkpoint = _ensure_checkpoint(config, store, data, tell, train)
+    checkpoint = _ensure_checkpoint(config, store, data, tell, train, watch)
     if read_json(checkpoint / "result.json")["status"] == "ok":
         for name in config.measures:
             _ensure_measure(config, store, name, checkpoint, data, tell, map)
@@ -153,7 +156,7 @@ def _ensure(store: Store, key: str, make: Callable[[Path], None]) -> Path:
 
 
 def _ensure_checkpoint(
-    config: TrialConfig, store: Store, data: dict[str, Path], tell: Progress, train: Train | None
+    config: TrialConfig, store: Store, data: dict[str, Path], tell: Progress, train: Train | None, watch: Watch | None
 ) -> Path:
     key = ids.train_key(config)
 
@@ -162,7 +165,7 @@ def _ensure_checkpoint(
         from trainables.provenance import provenance
 
         run = train or training.train
-        run(config, data, out.parent, out, lambda event: tell({"phase": "train", **event}))
+        run(config, data, out.parent, out, lambda event: tell({"phase": "train", **event}), watch)
         write_json(out / "result.json", {"provenance": provenance(), **read_json(out / "result.json")})
 
     return _ensure(store, key, make)

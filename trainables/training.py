@@ -17,6 +17,7 @@ from trainables import checkpoint, collective, objective, streams
 from trainables.config import TrialConfig
 from trainables.files import write_json
 from trainables.model import Normaliser, WorldModel
+from trainables.monitors import Watch
 
 CHECKPOINT_SECONDS = 30.0
 LOG_EVERY = 10  # steps between points of the loss history, and between checks that the loss is finite
@@ -26,11 +27,19 @@ TRACE_STEPS = 50  # of the loss trace by which two arms are told to be one and t
 Progress = Callable[[dict], None]
 
 
-def train(config: TrialConfig, data: dict[str, Path], work: Path, out: Path, progress: Progress | None = None) -> None:
+def train(
+    config: TrialConfig,
+    data: dict[str, Path],
+    work: Path,
+    out: Path,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> None:
     """Train from `data` (split -> episodes folder) into the folder `out`, or go on from the checkpoint in `work`.
 
     `out` gets config.json, model.safetensors (weights and normaliser), history.json and result.json with the status,
-    "ok" or "diverged". With several workers every one calls this and the first one writes.
+    "ok" or "diverged". With several workers every one calls this and the first one writes. What `watch` looks at goes
+    to `progress` alone, as {"step": ..., "monitor": {name: value}}, again after a resume.
     """
     torch.set_num_threads(config.threads)
     started = time.perf_counter()
@@ -39,10 +48,15 @@ def train(config: TrialConfig, data: dict[str, Path], work: Path, out: Path, pro
     )
     before = run.resume(work)
     status, saved = "ok", time.monotonic()
+    tell = progress or (lambda event: None)
+    for look in run.looks:
+        tell(look)
     while run.step < config.optim.steps and status == "ok":
         status = run.advance()
-        if progress and run.logged:
-            progress({"step": run.step, "steps": config.optim.steps, **run.last()})
+        if run.logged:
+            tell({"step": run.step, "steps": config.optim.steps, **run.last()})
+        if watch and status == "ok" and run.step in watch.steps:
+            tell(run.look(watch, data))
         if status == "ok" and collective.rank() == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
             run.save(work, before + time.perf_counter() - started)
             saved = time.monotonic()
@@ -69,6 +83,7 @@ class Run:
         self.history: dict[str, list] = {"step": [], "lr": [], "gradient_norm": [], "loss": []}
         self.history |= {f"loss/{name}": [] for name in sorted(config.terms)}
         self.logged = False
+        self.looks: list[dict] = []  # what was watched so far
         self._batches = _batches(len(clips), config.optim.batch, config.seed)
 
     def advance(self) -> str:
@@ -92,6 +107,12 @@ class Run:
         self.optimiser.step()
         return "ok"
 
+    def look(self, watch: Watch, data: dict[str, Path]) -> dict:
+        """Look at the model as it stands; the first worker does it for all."""
+        values = watch.look(self, data) if collective.rank() == 0 else {}
+        self.looks.append({"step": self.step, "steps": self.config.optim.steps, "monitor": values})
+        return self.looks[-1]
+
     def last(self) -> dict[str, float]:
         """The newest point of the history."""
         return {name: values[-1] for name, values in self.history.items()}
@@ -104,7 +125,7 @@ class Run:
         tensors, state = found
         self.model.load_state_dict(checkpoint.part(tensors, "model"))
         checkpoint.restore_optimiser(self.optimiser, self.parameters, checkpoint.part(tensors, "optimiser"))
-        self.step, self.history = state["step"], state["history"]
+        self.step, self.history, self.looks = state["step"], state["history"], state.get("looks", [])
         self._batches = _batches(len(self.clips), self.config.optim.batch, self.config.seed, self.step)
         return state["seconds"]
 
@@ -113,7 +134,8 @@ class Run:
         tensors = checkpoint.join(
             model=self.model.state_dict(), optimiser=checkpoint.optimiser_tensors(self.optimiser, self.parameters)
         )
-        checkpoint.write(work, tensors, {"step": self.step, "history": self.history, "seconds": seconds})
+        state = {"step": self.step, "history": self.history, "looks": self.looks, "seconds": seconds}
+        checkpoint.write(work, tensors, state)
 
     def finish(self, out: Path, status: str, seconds: float) -> None:
         """Write the finished training into `out`."""

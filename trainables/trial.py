@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 from trainables import collective, pipeline, training
 from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
+from trainables.monitors import Watch
 from trainables.provenance import provenance
 from trainables.store import Store
 
@@ -36,9 +38,10 @@ REPORT_SECONDS = 1.0
 SLOT = "trial_slot"  # custom resource of the head node: how many Ray Train trials may be under way
 
 
-def cell(config: TrialConfig, store: Store, number: int) -> str:
-    """What `trial` needs, as text: Tune takes a nested config apart."""
-    return json.dumps({"config": config.model_dump(mode="json"), "store": str(store.root), "number": number})
+def cell(config: TrialConfig, store: Store, number: int, seeds: Sequence[int] = (), watch: Watch | None = None) -> str:
+    """What `trial` needs, as text: Tune takes a nested config apart. `seeds`: to train with after the config's own."""
+    content = {"config": config.model_dump(mode="json"), "store": str(store.root), "number": number}
+    return json.dumps({**content, "seeds": list(seeds), "watch": watch and asdict(watch)})
 
 
 def resources(config: TrialConfig) -> dict[str, float]:
@@ -54,17 +57,25 @@ def worker_resources(config: TrialConfig) -> dict[str, float]:
 def trial(setting: dict[str, str]) -> None:
     """The Tune trainable: make what the store lacks of one trial, reporting about once a second.
 
-    Reports hold the newest event, the loss points and the warnings since the report before.
+    Reports hold the newest event, the loss points and the warnings since the report before, and at once what a watched
+    training shows; the driver may stop the trial at any of them. Only the first seed's training is watched.
     """
     content = json.loads(setting["cell"])
     config, store = TrialConfig.model_validate(content["config"]), Store(content["store"])
+    watch = content["watch"] and Watch(tuple(content["watch"]["steps"]), tuple(content["watch"]["values"]))
     reporter = Reporter(tune.report)
     with _heard(reporter):
-        if config.executor == "train":
-            pipeline.run_trial(config, store, map=reserved_map(config), progress=reporter, train=ray_train)
-        else:
-            pipeline.run_trial(config, store, map=kept_map(config.threads), progress=reporter)
+        _run(config, store, reporter, watch)
+        for seed in content["seeds"]:
+            _run(config.model_copy(update={"seed": seed}), store, reporter, None)
     reporter.flush()
+
+
+def _run(config: TrialConfig, store: Store, reporter: Reporter, watch: Watch | None) -> None:
+    if config.executor == "train":
+        pipeline.run_trial(config, store, map=reserved_map(config), progress=reporter, train=ray_train, watch=watch)
+    else:
+        pipeline.run_trial(config, store, map=kept_map(config.threads), progress=reporter, watch=watch)
 
 
 class Reporter:
@@ -74,6 +85,7 @@ class Reporter:
         self._send, self._sent = send, 0.0
         self._event: dict = {"phase": "start"}
         self._points: list[dict] = []
+        self._looks: list[dict] = []
         self.warnings: list[str] = []
 
     def __call__(self, event: dict) -> None:
@@ -82,19 +94,24 @@ class Reporter:
             self.flush()
 
     def collect(self, event: dict) -> None:
-        """Take in an event of the pipeline; those of training are points of the loss curve."""
+        """Take in an event of the pipeline; those of training are points of the loss curve, or looks at it."""
+        if "monitor" in event:
+            self._looks.append({"step": event["step"], "values": event["monitor"]})
+            return
         self._event = event
         if event["phase"] == "train":
             self._points.append({key: value for key, value in event.items() if key not in ("phase", "steps")})
 
     def due(self) -> bool:
-        """Whether it is time for a report."""
-        return time.monotonic() - self._sent >= REPORT_SECONDS
+        """Whether it is time for a report: a look may end the training, so it does not wait."""
+        return bool(self._looks) or time.monotonic() - self._sent >= REPORT_SECONDS
 
     def flush(self, **more: Any) -> None:
         """Report now."""
-        self._send({"event": self._event, "points": self._points, "warnings": self.warnings, **more})
-        self._points, self.warnings, self._sent = [], [], time.monotonic()
+        content = {"event": self._event, "points": self._points, "looks": self._looks, "warnings": self.warnings}
+        # Forgotten first: being told to stop ends the call.
+        self._points, self._looks, self.warnings, self._sent = [], [], [], time.monotonic()
+        self._send({**content, **more})
 
 
 class _Handler(logging.Handler):
@@ -193,7 +210,12 @@ def _over(actors: list, function: Callable, items: Iterable) -> list:
 
 
 def ray_train(
-    config: TrialConfig, data: dict[str, Path], work: Path, out: Path, progress: Callable[[dict], None]
+    config: TrialConfig,
+    data: dict[str, Path],
+    work: Path,
+    out: Path,
+    progress: Callable[[dict], None],
+    watch: Watch | None = None,
 ) -> None:
     """`training.train` on `config.workers` Ray Train workers, which report to Tune themselves."""
     bundle = worker_resources(config)
@@ -204,6 +226,7 @@ def ray_train(
             "data": {split: str(folder) for split, folder in data.items()},
             "work": str(work),
             "out": str(out),
+            "watch": watch,
         },
         scaling_config=ray.train.ScalingConfig(
             num_workers=config.workers, use_gpu="GPU" in bundle, resources_per_worker=bundle
@@ -231,7 +254,7 @@ def _train_worker(setting: dict[str, Any]) -> None:
     data = {split: Path(folder) for split, folder in setting["data"].items()}
     config = TrialConfig.model_validate(setting["config"])
     with _heard(reporter):
-        training.train(config, data, Path(setting["work"]), Path(setting["out"]), progress)
+        training.train(config, data, Path(setting["work"]), Path(setting["out"]), progress, setting["watch"])
     if collective.rank() == 0:
         # Said here, for the trial itself does not see the devices that its workers hold.
         result = Path(setting["out"]) / "result.json"

@@ -13,6 +13,7 @@ import pytest
 from analysis.mlflow_records import read_mlflow
 from study import cluster, report
 from study import plan as plans
+from study.sources import TRIES, Arms
 from trainables import ids, pipeline
 from trainables.store import Store
 
@@ -31,8 +32,11 @@ class Ear:
         if self.on_report:
             self.on_report(trial, report)
 
-    def finished(self, trial):
-        self.events.append(("finished", trial, None))
+    def again(self, trial, why):
+        self.events.append(("again", trial, why))
+
+    def finished(self, trial, record):
+        self.events.append(("finished", trial, record))
 
     def of(self, kind):
         return [(trial, report) for happened, trial, report in self.events if happened == kind]
@@ -42,7 +46,7 @@ def execute(trials, store, ear):
     cluster.quieten()
     from study.execute import execute
 
-    execute(trials, store, [ear])
+    execute(Arms(trials, store), store, [ear])
 
 
 def trial_process(driver=None):
@@ -82,20 +86,18 @@ def test_killed_trials_and_a_killed_driver_leave_the_table_of_an_undisturbed_stu
     first = spawn(command(store.root, "--seeds", "2"), tmp_path)
     trial_process(first).kill()
     _, errors = first.communicate()
-    assert first.returncode == 1, errors
-    assert errors.count(": crashed") == 1
-    assert "the same command tries them again" in errors
-    plan = plans.plan(small(seeds=2), store)
-    assert (plan.count("done"), plan.count("failed")) == (3, 1)
+    assert first.returncode == 0, errors
+    assert errors.count("it is tried again") == 1
+    assert plans.plan(small(seeds=2), store).count("done") == 4
     assert scratch(first.pid) == []
 
     second = spawn(command(store.root, "--seeds", "3"), tmp_path)
-    while "[4/6]" not in (line := second.stderr.readline()):
+    while "[5/6]" not in (line := second.stderr.readline()):
         assert line, "the driver ended"
     os.kill(second.pid, signal.SIGKILL)
     second.wait()
     finished = trained(store)
-    assert len(finished) >= 4
+    assert len(finished) >= 5
 
     third = spawn(command(store.root, "--seeds", "3"), tmp_path)
     _, errors = third.communicate()
@@ -154,8 +156,10 @@ def test_a_killed_ray_train_trial_frees_its_workers_for_the_next_whose_losses_ar
         if trial is first and report["event"]["phase"] == "train":
             trial_process().kill()
 
-    execute([first, second], together, Ear(kill))
+    ear = Ear(kill)
+    execute([first, second], together, ear)
     assert pipeline.record_part(first.config, together)["status"] == "crashed"
+    assert [trial for trial, _ in ear.of("again")] == [first] * (TRIES - 1)
     assert pipeline.state(second.config, together) == "done"
     pipeline.run_trial(second.config, alone)
     losses = [pipeline.history(second.config, store)["loss"] for store in (together, alone)]

@@ -36,11 +36,10 @@ def clock(monkeypatch):
 def test_a_finished_trial_is_a_line_with_its_number_status_result_and_time(small, done, tmp_path, clock):
     study = small()
     display, written = shown(study, Store(tmp_path))
-    display._store = done
     with display:
         display.started(study.trials[0])
         clock[0] += 42
-        display.finished(study.trials[0])
+        display.finished(study.trials[0], pipeline.record_part(study.trials[0].config, done))
     success = pipeline.record_part(study.trials[0].config, done)["measures"]["success_rate"]
     line = written.getvalue().splitlines()[-1]
     assert line.startswith("[1/4] conv, seed 0: ")
@@ -53,7 +52,7 @@ def test_a_crash_is_counted_with_its_reason_even_before_the_trial_began(small, t
     display, written = shown(study, store)
     pipeline.fail(study.trials[1].config, store, "Traceback ...\nValueError: no luck\n")
     with display:
-        display.finished(study.trials[1])
+        display.finished(study.trials[1], pipeline.record_part(study.trials[1].config, store))
     assert written.getvalue().splitlines()[-1].endswith("vit, seed 0: crashed  (0 s)  ValueError: no luck")
     assert display.counts() == "0 done, 0 running, 3 waiting, 1 crashed"
 
@@ -97,15 +96,13 @@ def test_warnings_are_passed_on_with_the_trial_they_come_from(small, tmp_path):
     assert "warning: conv, seed 0: made again" in written.getvalue()
 
 
-def test_arms_that_turn_out_the_same_are_told_at_once(small, done, tmp_path, monkeypatch):
+def test_arms_that_turn_out_the_same_are_told_at_once(small, done, tmp_path):
     study = small()
     display, written = shown(study, Store(tmp_path))
-    part = pipeline.record_part
-    monkeypatch.setattr(pipeline, "record_part", lambda config, store: part(config, done) | {"trace": "same"})
     with display:
         for trial in study.trials[:2]:
             display.started(trial)
-            display.finished(trial)
+            display.finished(trial, pipeline.record_part(trial.config, done) | {"trace": "same"})
     assert "warning: arms conv and vit trained to the same losses and weights" in written.getvalue()
 
 

@@ -47,7 +47,7 @@ def _complete(study, store, uri, trials, folder):
         tracker.started(trial)
         for piece in pieces(trial, store):
             tracker.reported(trial, {"points": piece})
-        tracker.finished(trial)
+        tracker.finished(trial, pipeline.record_part(trial.config, store))
     records = report.records(study, store)
     tracker.complete(records, folder)
     return warnings
