@@ -1,4 +1,4 @@
-"""Leases: who makes what, among any number of processes on any number of hosts that share a folder."""
+"""Leases: who makes what, among any number of processes on any number of hosts; here those that share a folder."""
 
 import fcntl
 import json
@@ -17,16 +17,69 @@ logger = logging.getLogger(__name__)
 
 
 class Leases:
-    """Leases by name, one file each in `folder`; `stale` and `poll` in seconds.
+    """Leases by name; `stale` and `poll` in seconds. Where they are kept is up to the kinds below.
 
-    An owner on this host is dead as soon as its process (pid and start time) is gone, an owner on another host when
-    its heartbeat has stopped for `stale`. A waiting process looks again every `poll`.
+    An owner that may still live keeps its lease until its heartbeat has stopped for `stale`; who waits looks again
+    every `poll`.
     """
 
-    def __init__(self, folder: Path, *, stale: float, poll: float):
-        self.folder = folder
+    failures: tuple[type[Exception], ...] = (OSError,)  # of a heartbeat, to be tried again
+
+    def __init__(self, *, stale: float, poll: float):
         self.stale = stale
         self.poll = poll
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Wait for the lease, hold it while the block runs and renew it from a thread; see `Store.lease`."""
+        mine = _identity()
+        self._wait(name, mine)
+        stop = threading.Event()
+        heart = threading.Thread(target=self._beat, args=(name, mine, stop), name=f"lease {name}", daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            heart.join()
+            self._release(name, mine)
+
+    def _wait(self, name: str, mine: dict) -> None:
+        seen = None
+        while (owner := self._claim(name, mine)) is not None:
+            if owner["token"] != seen:
+                logger.info("waiting for %s: process %s on %s makes it", name, owner["pid"], owner["host"])
+            seen = owner["token"]
+            time.sleep(self.poll)
+
+    def _beat(self, name: str, mine: dict, stop: threading.Event) -> None:
+        while not stop.wait(self.stale / 6):
+            try:
+                if not self._renew(name, mine):
+                    logger.warning("the lease of %s was taken over by another process", name)
+                    return
+            except self.failures as error:
+                logger.warning("the lease of %s could not be renewed: %s", name, error)
+
+    def _claim(self, name: str, mine: dict) -> dict | None:
+        """Take the lease and return None, or return the living owner who has it."""
+        raise NotImplementedError
+
+    def _renew(self, name: str, mine: dict) -> bool:
+        """Show that we live; False if the lease is no longer ours."""
+        raise NotImplementedError
+
+    def _release(self, name: str, mine: dict) -> None:
+        """Give the lease back if it is still ours."""
+        raise NotImplementedError
+
+
+class FileLeases(Leases):
+    """One file per lease in `folder`; an owner on this host is dead as soon as its process is gone."""
+
+    def __init__(self, folder: Path, *, stale: float, poll: float):
+        super().__init__(stale=stale, poll=poll)
+        self.folder = folder
 
     @contextmanager
     def mutex(self) -> Iterator[float]:
@@ -36,55 +89,33 @@ class Leases:
             os.utime(file.fileno())
             yield os.fstat(file.fileno()).st_mtime
 
-    @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """Wait for the lease, hold it while the block runs and renew it from a thread; see `Store.lease`."""
-        path, mine = self.folder / name, _identity()
-        self._wait(path, mine)
-        stop = threading.Event()
-        heart = threading.Thread(target=self._beat, args=(path, mine, stop), name=f"lease {name}", daemon=True)
-        heart.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            heart.join()
-            with self.mutex():
-                if _owner(path) == mine:
-                    path.unlink()
-
-    def _wait(self, path: Path, mine: dict) -> None:
-        seen = None
-        while (owner := self._claim(path, mine)) is not None:
-            if owner != seen:
-                logger.info("waiting for %s: process %s on %s makes it", path.name, owner["pid"], owner["host"])
-            seen = owner
-            time.sleep(self.poll)
-
-    def _claim(self, path: Path, mine: dict) -> dict | None:
-        """Take the lease and return None, or return the living owner who has it."""
+    def _claim(self, name: str, mine: dict) -> dict | None:
+        path = self.folder / name
         with self.mutex() as now:
             owner = _owner(path)
             if owner is not None:
                 if all(owner[part] == mine[part] for part in ("host", "pid", "started", "thread")):
-                    raise RuntimeError(f"this thread already holds the lease of {path.name}")
+                    raise RuntimeError(f"this thread already holds the lease of {name}")
                 # Both times are the file system's, so that hosts whose clocks differ agree.
                 if _alive(owner, silent=now - path.stat().st_mtime, stale=self.stale):
                     return owner
-                logger.info("%s: taking over from process %s on %s", path.name, owner["pid"], owner["host"])
+                logger.info("%s: taking over from process %s on %s", name, owner["pid"], owner["host"])
             path.write_text(json.dumps(mine))
         return None
 
-    def _beat(self, path: Path, mine: dict, stop: threading.Event) -> None:
-        while not stop.wait(self.stale / 6):
-            try:
-                with self.mutex():
-                    if _owner(path) != mine:
-                        logger.warning("the lease of %s was taken over by another process", path.name)
-                        return
-                    os.utime(path)
-            except OSError as error:
-                logger.warning("the lease of %s could not be renewed: %s", path.name, error)
+    def _renew(self, name: str, mine: dict) -> bool:
+        path = self.folder / name
+        with self.mutex():
+            if _owner(path) != mine:
+                return False
+            os.utime(path)
+        return True
+
+    def _release(self, name: str, mine: dict) -> None:
+        path = self.folder / name
+        with self.mutex():
+            if _owner(path) == mine:
+                path.unlink()
 
 
 def _identity() -> dict:

@@ -8,13 +8,23 @@ from typing import Any
 _CHUNK = 1 << 20
 
 
+def json_text(value: Any) -> str:
+    """`value` as the text of a JSON file. ValueError for NaN and infinities, TypeError for what JSON does not know."""
+    return json.dumps(value, sort_keys=True, allow_nan=False, indent=1) + "\n"
+
+
+def json_line(value: Any) -> str:
+    """`value` as a line of JSON; errors as of `json_text`."""
+    return json.dumps(value, sort_keys=True, allow_nan=False) + "\n"
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Write `value` to `path` as JSON with sorted keys; a reader sees the old file or the whole new one, never a part.
 
     Raises ValueError for NaN and infinities, TypeError for what JSON does not know.
     """
     path = Path(path)
-    text = json.dumps(value, sort_keys=True, allow_nan=False, indent=1) + "\n"
+    text = json_text(value)
     part = path.with_name(f".{path.name}.{token()}.tmp")
     try:
         with open(part, "w", encoding="utf-8") as file:
@@ -37,7 +47,7 @@ def read_json(path: str | os.PathLike) -> Any:
 
 def append_line(path: Path, value: Any) -> None:
     """Add `value` as a line of JSON, durable when this returns; what a killed process left of a line goes first."""
-    text = json.dumps(value, sort_keys=True, allow_nan=False) + "\n"
+    text = json_line(value)
     new = not path.exists()
     with open(path, "ab+") as file:
         file.truncate(_whole(file))

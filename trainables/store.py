@@ -13,29 +13,24 @@ make a thing once, in however many processes::
 """
 
 import errno
-import functools
-import hashlib
-import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from trainables._lease import Leases
+from trainables._lease import FileLeases
+from trainables._manifest import MANIFEST, Files, mismatch, read_manifest, write_manifest
 from trainables.files import append_line, read_json, read_lines, sync_folder, token, write_json
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
-NESTED = "measures"
 RESERVED = ("work", "leases", "quarantine", "notes")
-_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*")
+SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*")
 _KEY_LENGTH = 200  # a key with its slashes replaced must fit into one file name
-_CHUNK = 1 << 20
 
 
 class StoreError(Exception):
@@ -52,7 +47,7 @@ class Store:
 
     def __init__(self, root: str | os.PathLike, *, stale: float = 60.0, poll: float = 0.1):
         self.root = Path(root).expanduser().resolve()
-        self._leases = Leases(self.root / "leases", stale=stale, poll=poll)
+        self._leases = FileLeases(self.root / "leases", stale=stale, poll=poll)
         try:
             for name in RESERVED:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -60,6 +55,11 @@ class Store:
             write_json(self.root / "leases" / ".probe", None)
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be written: {error}") from error
+
+    @property
+    def uri(self) -> str:
+        """What another process opens the same store by."""
+        return str(self.root)
 
     def get(self, key: str) -> Path | None:
         """The folder of `key`, its content verified (each file once per process), or None where there is none.
@@ -72,7 +72,7 @@ class Store:
             (folder / MANIFEST).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        wrong = _mismatch(folder, key)
+        wrong = mismatch(folder, key)
         if wrong is None:
             return folder
         self._quarantine(key, folder, seen, wrong)
@@ -85,12 +85,33 @@ class Store:
         either the entry is whole or `folder` is still there. `folder` lies on the root's file system (as `work(key)`
         does) and holds files and folders only, else StoreError; its own `measures/` folder is not in the manifest.
         """
+        return self._keep(key, self._sealed(key, folder))
+
+    def document(self, key: str, name: str) -> Any | None:
+        """The JSON file `name` of the entry `key`; None where there is no such entry."""
+        folder = self.get(key)
+        return None if folder is None else read_json(folder / name)
+
+    def documents(self, wanted: Iterable[tuple[str, str]]) -> list[Any | None]:
+        """`document` of every (key, name), which may be quicker than one by one."""
+        return [self.document(key, name) for key, name in wanted]
+
+    def _sealed(self, key: str, folder: str | os.PathLike) -> Path:
+        """The folder with its manifest; StoreError for one that cannot be `put`."""
         target, source = self._folder(key), Path(folder).resolve()
         if not source.is_dir() or source == target or source in target.parents:
             raise StoreError(f"{folder} cannot be stored as {key!r}: it must be a folder outside of that entry")
         if source.stat().st_dev != self.root.stat().st_dev:
             raise StoreError(f"{folder} is on another file system than the store {self.root}: make it in work({key!r})")
-        _write_manifest(source, key)
+        try:
+            write_manifest(source, key)
+        except ValueError as error:
+            raise StoreError(str(error)) from error
+        return source
+
+    def _keep(self, key: str, source: Path) -> Path:
+        """Move a sealed folder to where `key` lies."""
+        target = self._folder(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         while not _renamed(source, target):
             if self.get(key) is not None:
@@ -107,7 +128,7 @@ class Store:
         holds already gets a RuntimeError, for it would wait for ever.
         """
         self._folder(key)
-        return self._leases.hold(_flat(key))
+        return self._leases.hold(flat(key))
 
     def work(self, key: str) -> Path:
         """The scratch folder of `key`, created when missing. Whatever a killed process left there is still there."""
@@ -115,6 +136,23 @@ class Store:
         folder = self.root / "work" / key
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def save_work(self, key: str) -> None:
+        """Let what is in `work(key)` outlive this node; nothing to do where the folder does so by itself."""
+
+    def restore_work(self, key: str) -> None:
+        """Bring what was saved last of `work(key)`, on whichever node, into that folder; see `save_work`."""
+
+    def drop_work(self, key: str) -> None:
+        """Delete the scratch folder of `key` and what was saved of it."""
+        shutil.rmtree(self.work(key))
+
+    def report(self, name: str) -> Path:
+        """The folder of the report `name`, with what there is of it; it may not be there yet."""
+        return self._folder(f"reports/{name}")
+
+    def publish(self, name: str) -> None:
+        """Keep the report's folder with the store; nothing to do where it lies in the store."""
 
     def write(self, name: str, value: Any) -> None:
         """Keep `value`, which JSON knows, as the note `name`: whole or not at all, in place of the one before."""
@@ -145,20 +183,20 @@ class Store:
 
     def keys(self, prefix: str = "") -> list[str]:
         """Sorted keys that start with `prefix` and have a manifest in order; contents are not verified."""
-        return sorted(key for key, _ in self._entries() if key.startswith(prefix))
+        return sorted(key for key, _ in self._entries(prefix) if key.startswith(prefix))
 
     def size(self) -> int:
         """Bytes of all entries, after their manifests."""
         return sum(size for _, files in self._entries() for size, _ in files.values())
 
-    def _entries(self) -> Iterator[tuple[str, dict[str, list]]]:
+    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Files]]:
         """(key, files) of every manifest in order; `os.walk` passes over folders that are moved meanwhile."""
         for name, below, files in os.walk(self.root):
             folder = Path(name)
             if folder == self.root:
                 below[:] = [entry for entry in below if entry not in RESERVED]
             key = folder.relative_to(self.root).as_posix()
-            if MANIFEST in files and (listed := _read_manifest(folder, key)) is not None:
+            if MANIFEST in files and (listed := read_manifest(folder, key)) is not None:
                 yield key, listed
 
     def _note(self, name: str, suffix: str) -> Path:
@@ -173,7 +211,7 @@ class Store:
     def _folder(self, key: str) -> Path:
         """Where `key` lies. Raises StoreError for a key that is malformed, reserved or leads out of the root."""
         parts = key.split("/")
-        well_formed = len(key) <= _KEY_LENGTH and all(_SEGMENT.fullmatch(part) for part in parts)
+        well_formed = len(key) <= _KEY_LENGTH and all(SEGMENT.fullmatch(part) for part in parts)
         if not well_formed or parts[0].lower() in RESERVED or MANIFEST in parts:
             raise StoreError(f"{key!r} is not a valid key of the store {self.root}")
         folder = self.root / key
@@ -182,7 +220,7 @@ class Store:
         return folder
 
     def _quarantine(self, key: str, folder: Path, seen: int, wrong: str) -> None:
-        place = self.root / "quarantine" / f"{_flat(key)}~{token()}"
+        place = self.root / "quarantine" / f"{flat(key)}~{token()}"
         with self._leases.mutex():
             # Another process may have moved the bad folder and put a good one since we looked.
             if not folder.exists() or folder.stat().st_ino != seen:
@@ -196,7 +234,8 @@ class Store:
             self._quarantine(key, target, target.stat().st_ino, f"{MANIFEST} is missing")
 
 
-def _flat(key: str) -> str:
+def flat(key: str) -> str:
+    """The key as one file name."""
     return key.replace("/", "~")
 
 
@@ -210,57 +249,3 @@ def _renamed(folder: Path, target: Path) -> bool:
         return False
     sync_folder(target.parent)
     return True
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _digest(path: Path, mtime_ns: int, size: int, inode: int) -> str:
-    """Content hash; the file's stats are arguments only so that a file which has not changed is read once."""
-    state = hashlib.blake2b(digest_size=32)
-    with open(path, "rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            state.update(chunk)
-    return state.hexdigest()
-
-
-def _fingerprint(path: Path) -> list:
-    """[bytes, content hash] of a file."""
-    stat = path.stat()
-    return [stat.st_size, _digest(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)]
-
-
-def _seal(key: str, files: dict[str, list]) -> str:
-    """Hash of a manifest's own content, so that damage to the manifest shows as well."""
-    return hashlib.blake2b(json.dumps([key, files], sort_keys=True).encode(), digest_size=32).hexdigest()
-
-
-def _write_manifest(folder: Path, key: str) -> None:
-    paths = [path for path in sorted(folder.rglob("*")) if path.relative_to(folder).parts[0] not in (MANIFEST, NESTED)]
-    if links := [str(path) for path in paths if path.is_symlink()]:
-        raise StoreError(f"{key!r} cannot hold symbolic links: {', '.join(links)}")
-    files = {path.relative_to(folder).as_posix(): _fingerprint(path) for path in paths if path.is_file()}
-    write_json(folder / MANIFEST, {"key": key, "files": files, "seal": _seal(key, files)})
-
-
-def _read_manifest(folder: Path, key: str) -> dict[str, list] | None:
-    """{relative path: [bytes, hash]}; None if the manifest is damaged or gone."""
-    try:
-        manifest = read_json(folder / MANIFEST)
-        files = manifest["files"]
-        return files if manifest["seal"] == _seal(key, files) else None
-    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _mismatch(folder: Path, key: str) -> str | None:
-    """What is wrong with an entry; None if nothing is."""
-    files = _read_manifest(folder, key)
-    if files is None:
-        return f"{MANIFEST} is not valid"
-    for name, expected in files.items():
-        try:
-            found = _fingerprint(folder / name)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return f"{name} is missing"
-        if found != expected:
-            return f"{name} has changed"
-    return None

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables._lease import Leases
+from trainables._lease import FileLeases
 from trainables.files import read_json, write_json
 from trainables.store import Store, StoreError
 
@@ -218,7 +218,7 @@ def test_a_good_entry_put_while_a_bad_one_was_judged_stays(store, monkeypatch):
         put(store)
         return "has changed"
 
-    monkeypatch.setattr("trainables.store._mismatch", judged_too_late)
+    monkeypatch.setattr("trainables.store.mismatch", judged_too_late)
     assert store.get(KEY) is None
     assert contents(store.get(KEY)) == CONTENT
 
@@ -463,7 +463,7 @@ def test_threads_wait_for_each_other_and_a_thread_for_itself_is_an_error(store):
 
 def test_leases_change_hands_one_process_at_a_time(tmp_path):
     store = Store(tmp_path, poll=0.01)
-    with Leases(tmp_path / "leases", stale=60, poll=0.01).mutex():
+    with FileLeases(tmp_path / "leases", stale=60, poll=0.01).mutex():
         taken = taking(store)
         assert not taken.wait(0.2)
     assert taken.wait(10)

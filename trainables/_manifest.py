@@ -1,0 +1,86 @@
+"""Manifests: the list of an entry's files with their sizes and content hashes, sealed by a hash of its own."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from trainables.files import write_json
+
+MANIFEST = "manifest.json"
+NESTED = "measures"  # the folder of the entries that live below another one
+_CHUNK = 1 << 20
+
+Files = dict[str, list]  # relative path -> [bytes, content hash]
+
+
+def write_manifest(folder: Path, key: str, wanted: Callable[[str], bool] = lambda name: True) -> Files:
+    """List the files of `folder` whose relative path is `wanted`. ValueError for symbolic links."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.relative_to(folder).parts[0] not in (MANIFEST, NESTED)]
+    if links := [str(path) for path in paths if path.is_symlink()]:
+        raise ValueError(f"{key!r} cannot hold symbolic links: {', '.join(links)}")
+    named = ((path.relative_to(folder).as_posix(), path) for path in paths if path.is_file())
+    files = {name: fingerprint(path) for name, path in named if wanted(name)}
+    write_json(folder / MANIFEST, {"key": key, "files": files, "seal": _seal(key, files)})
+    return files
+
+
+def read_manifest(folder: Path, key: str) -> Files | None:
+    """The files of the manifest in `folder`; None if it is damaged or gone."""
+    try:
+        return parse_manifest((folder / MANIFEST).read_bytes(), key)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+
+
+def parse_manifest(content: bytes, key: str) -> Files | None:
+    """The files of a manifest; None if it is damaged, another key's, or names a file outside of its folder."""
+    try:
+        manifest = json.loads(content)
+        files = manifest["files"]
+        sound = manifest["seal"] == _seal(key, files) and all(map(_inside, files))
+        return files if sound else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def mismatch(folder: Path, key: str) -> str | None:
+    """What is wrong with an entry; None if nothing is."""
+    files = read_manifest(folder, key)
+    if files is None:
+        return f"{MANIFEST} is not valid"
+    for name, expected in files.items():
+        try:
+            found = fingerprint(folder / name)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return f"{name} is missing"
+        if found != expected:
+            return f"{name} has changed"
+    return None
+
+
+def fingerprint(path: Path) -> list:
+    """[bytes, content hash] of a file."""
+    stat = path.stat()
+    return [stat.st_size, _digest(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)]
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _digest(path: Path, mtime_ns: int, size: int, inode: int) -> str:
+    """Content hash; the file's stats are arguments only so that a file which has not changed is read once."""
+    state = hashlib.blake2b(digest_size=32)
+    with open(path, "rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def _seal(key: str, files: Files) -> str:
+    """Hash of a manifest's own content, so that damage to the manifest shows as well."""
+    return hashlib.blake2b(json.dumps([key, files], sort_keys=True).encode(), digest_size=32).hexdigest()
+
+
+def _inside(name: str) -> bool:
+    """Whether a relative path stays in its folder."""
+    return all(part not in ("", ".", "..") for part in name.split("/")) and "\\" not in name and "\0" not in name
