@@ -17,11 +17,11 @@ Files = dict[str, list]  # relative path -> [bytes, content hash]
 
 def write_manifest(folder: Path, key: str, wanted: Callable[[str], bool] = lambda name: True) -> Files:
     """List the files of `folder` whose relative path is `wanted`. ValueError for symbolic links."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.relative_to(folder).parts[0] not in (MANIFEST, NESTED)]
-    if links := [str(path) for path in paths if path.is_symlink()]:
+    named = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    ours = {name: path for name, path in named.items() if name.split("/")[0] not in (MANIFEST, NESTED) and wanted(name)}
+    if links := [str(path) for path in ours.values() if path.is_symlink()]:
         raise ValueError(f"{key!r} cannot hold symbolic links: {', '.join(links)}")
-    named = ((path.relative_to(folder).as_posix(), path) for path in paths if path.is_file())
-    files = {name: fingerprint(path) for name, path in named if wanted(name)}
+    files = {name: fingerprint(path) for name, path in ours.items() if path.is_file()}
     write_json(folder / MANIFEST, {"key": key, "files": files, "seal": _seal(key, files)})
     return files
 

@@ -39,10 +39,15 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 def read_json(path: str | os.PathLike) -> Any:
     """Read a JSON file. Raises FileNotFoundError, or ValueError naming the file when its content is no JSON."""
+    return parse_json(Path(path).read_bytes(), path)
+
+
+def parse_json(content: bytes, place: str | os.PathLike) -> Any:
+    """The value of a JSON file's content. ValueError naming the `place` it comes from when it is no JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(content.decode())
     except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+        raise ValueError(f"{place} is not valid JSON: {error}") from error
 
 
 def append_line(path: Path, value: Any) -> None:
@@ -63,10 +68,7 @@ def read_lines(path: Path) -> list[Any]:
     content = path.read_bytes() if path.exists() else b""
     found = []
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
-        try:
-            found.append(json.loads(line))
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number} is not valid JSON: {error}") from error
+        found.append(parse_json(line, f"{path}, line {number}"))
     return found
 
 

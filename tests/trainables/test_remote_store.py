@@ -1,0 +1,457 @@
+"""The store in object storage: whole entries only, made once among nodes that share nothing else, and resumed there.
+
+A node is a mirror of its own; the storage is moto's S3 behind HTTP on this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from trainables import _manifest
+from trainables._objects import Objects
+from trainables.remote import RemoteStore, existing_store, open_store
+from trainables.store import Store, StoreError
+
+KEY = "train/ff00aa"
+CONTENT = {"model.bin": bytes(range(256)) * 20, "history/steps.json": b'{"loss": [1, 2]}'}
+REPOSITORY = Path(__file__).parents[2]
+BUCKET = "bucket"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def storage():
+    """A server, and the environment by which it is found."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            patch.setenv(name, value)
+        Objects(f"s3://{BUCKET}")._fs.mkdir(BUCKET)
+        yield
+    server.stop()
+
+
+@pytest.fixture
+def uri(request):
+    return f"s3://{BUCKET}/{abs(hash(request.node.name))}/runs"
+
+
+@pytest.fixture
+def node(uri, tmp_path):
+    """The function that gives a store of the node with that name."""
+    return lambda name="a", **options: RemoteStore(uri, tmp_path / name, **{"poll": 0.02, **options})
+
+
+def fill(folder, content=CONTENT):
+    for name, data in content.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def put(store, key=KEY, content=CONTENT):
+    return store.put(key, fill(store.work(key), content))
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in CONTENT}
+
+
+def objects(store, folder):
+    return store._objects.names(folder)
+
+
+def spoil(store, file):
+    """Change the object of a file of KEY."""
+    name = next(name for name in objects(store, KEY) if name.endswith(file))
+    store._objects.write(name, store._objects.read(name)[:-1] + b"!")
+
+
+def spawn(uri, mirror, code):
+    head = f"import time; from trainables.remote import *; s = RemoteStore({uri!r}, {str(mirror)!r}, poll=0.02)\n"
+    return subprocess.Popen([sys.executable, "-c", head + code], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+
+
+# --- entries
+
+
+def test_what_one_node_puts_another_gets(node):
+    a, b = node("a"), node("b")
+    assert b.get(KEY) is None
+    folder = put(a)
+    assert folder == a.get(KEY) == a.root / KEY
+    assert b.get(KEY) == b.root / KEY
+    assert contents(b.get(KEY)) == CONTENT
+    assert not list((b.root / "work" / ".get").iterdir())
+
+
+def test_the_first_valid_entry_wins_everywhere(node):
+    a, b = node("a"), node("b")
+    put(a)
+    other = fill(b.work(KEY), {"model.bin": b"other"})
+    assert contents(b.put(KEY, other)) == CONTENT
+    assert not other.exists()
+    assert len(objects(a, KEY)) == 1 + len(CONTENT)
+    assert objects(a, "quarantine") == []
+
+
+@pytest.mark.parametrize("kind", ["local", "remote"])
+def test_keys_size_documents_and_entries_below_entries(kind, node, tmp_path):
+    store = Store(tmp_path / "local") if kind == "local" else node()
+    put(store)
+    put(store, f"{KEY}/measures/a", {"values.json": b'{"x": 1}'})
+    put(store, "data/01", {"sub/manifest.json": b"{}"})
+    fill(store.work("data/02"))
+    assert store.keys() == ["data/01", KEY, f"{KEY}/measures/a"]
+    assert store.keys("train/") == [KEY, f"{KEY}/measures/a"]
+    assert store.size() == sum(map(len, CONTENT.values())) + 8 + 2
+    assert store.document(KEY, "history/steps.json") == {"loss": [1, 2]}
+    assert store.documents([(f"{KEY}/measures/a", "values.json"), ("data/03", "x.json")]) == [{"x": 1}, None]
+
+
+def test_a_document_comes_alone_and_once(node, monkeypatch):
+    put(node("a"))
+    b = node("b")
+    assert b.document(KEY, "history/steps.json") == {"loss": [1, 2]}
+    assert not (b.root / KEY).exists() and not list(b.root.rglob("model.bin"))
+    monkeypatch.setattr(Objects, "download", None)
+    monkeypatch.setattr(Objects, "read", None)
+    assert node("b", writable=False).document(KEY, "history/steps.json") == {"loss": [1, 2]}
+
+
+def test_symbolic_links_and_keys_that_lead_elsewhere_are_refused(node, tmp_path):
+    store = node()
+    (fill(store.work(KEY)) / "link").symlink_to(tmp_path)
+    with pytest.raises(StoreError, match="symbolic links"):
+        store.put(KEY, store.work(KEY))
+    for key in ("../x", "a/../../x", "/etc", "work/x", "a//b", "s3://bucket/x"):
+        for call in (store.get, store.work, store.lease, store.read, store.lines, store.save_work):
+            with pytest.raises(StoreError, match="not a valid key"):
+                call(key)
+    with pytest.raises(StoreError, match="not a valid key"):
+        store.report("../x")
+
+
+# --- damage
+
+
+@pytest.mark.parametrize("file", [*CONTENT, "manifest.json"])
+def test_a_damaged_object_is_set_aside_and_can_be_made_again(node, caplog, file):
+    put(node("a"))
+    b = node("b")
+    spoil(b, file)
+    assert b.get(KEY) is None
+    assert "set aside" in caplog.text and file in caplog.text
+    assert any(name.endswith(file) for name in objects(b, "quarantine"))
+    assert contents(put(b)) == CONTENT == contents(node("c").get(KEY))
+
+
+def test_a_missing_object_and_a_damaged_document_make_the_entry_nothing(node):
+    a = put(node("a")) and node("a")
+    a._objects.remove(name for name in objects(a, KEY) if name.endswith("model.bin"))
+    assert node("b").document(KEY, "history/steps.json")
+    assert node("b").get(KEY) is None
+    put(node("c"))
+    spoil(a, "steps.json")
+    assert node("d").document(KEY, "history/steps.json") is None
+
+
+def test_a_manifest_that_names_a_file_elsewhere_is_not_followed(node, tmp_path):
+    a, files = node("a"), {"../../evil": [1, "0123456789abcdef"]}
+    manifest = {"key": KEY, "files": files, "seal": _manifest._seal(KEY, files)}
+    a._objects.write(f"{KEY}/manifest.json", json.dumps(manifest).encode())
+    a._objects.write(f"{KEY}/0123456789abcdef/../../evil", b"1")
+    assert node("b").get(KEY) is None
+    assert not list(tmp_path.rglob("evil"))
+
+
+# --- sudden death
+
+
+class Died(BaseException):
+    """What a killed process leaves behind is what was there when this was raised."""
+
+
+def failing(monkeypatch, step):
+    """The `step`-th request that changes anything is never made."""
+    seen = 0
+
+    def before(real):
+        def call(*arguments):
+            nonlocal seen
+            seen += 1
+            if seen == step:
+                raise Died
+            return real(*arguments)
+
+        return call
+
+    for name in ("write", "create", "upload", "copy"):
+        monkeypatch.setattr(Objects, name, before(getattr(Objects, name)))
+
+
+def test_a_put_that_dies_between_any_two_requests_leaves_all_or_nothing(uri, tmp_path):
+    step, died = 0, True
+    while died:
+        step += 1
+        place = f"{uri}/{step}"
+        a = RemoteStore(place, tmp_path / f"a{step}")
+        work = fill(a.work(KEY))
+        with pytest.MonkeyPatch.context() as patch:
+            failing(patch, step)
+            try:
+                a.put(KEY, work)
+                died = False
+            except Died:
+                assert contents(work) == CONTENT
+        b = RemoteStore(place, tmp_path / f"b{step}")
+        assert (b.get(KEY) is None) == died and (b.keys() == []) == died
+        assert contents(put(b)) == CONTENT == contents(a.get(KEY))
+        assert len(objects(b, KEY)) == 1 + len(CONTENT)
+    assert step == 4
+
+
+# --- leases
+
+
+def test_processes_on_two_nodes_make_a_thing_once(uri, tmp_path):
+    code = f"""
+with s.lease({KEY!r}):
+    if s.get({KEY!r}) is None:
+        (s.work({KEY!r}) / "made").write_text("x")
+        time.sleep(0.3)
+        s.put({KEY!r}, s.work({KEY!r}))
+        print("made", flush=True)
+"""
+    racers = [spawn(uri, tmp_path / name, code) for name in "ab"]
+    assert sorted(racer.communicate(timeout=60)[0] for racer in racers) == ["", "made\n"]
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert [name for name in RemoteStore(uri, tmp_path / "a")._objects.names("leases") if "train" in name] == []
+
+
+def taking(store):
+    """Take and release the lease in a thread; the event says when it was ours."""
+
+    def take():
+        with store.lease(KEY):
+            taken.set()
+
+    taken = threading.Event()
+    threading.Thread(target=take, daemon=True).start()
+    return taken
+
+
+def test_a_living_owner_is_waited_for_and_its_heart_beats(node):
+    a, b = node("a", stale=0.5), node("b", stale=0.5)
+    with a.lease(KEY):
+        taken = taking(b)
+        assert not taken.wait(1.5)
+    assert taken.wait(10)
+
+
+def leave_lease(store):
+    """The lease of an owner of that node who died."""
+    store._objects.write("leases/train~ff00aa", json.dumps(_owner(store)).encode())
+
+
+def _owner(store):
+    return {"node": store._shared._node, "token": "gone", "pid": 1, "host": "elsewhere"}
+
+
+def test_a_dead_owners_lease_falls_at_once_on_its_node_and_when_stale_on_another(node):
+    a, b = node("a"), node("b", stale=0.3)
+    leave_lease(a)
+    with a.lease(KEY):
+        pass
+    leave_lease(a)
+    began = time.monotonic()
+    assert taking(b).wait(10)
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_lease_lost_to_another_is_neither_renewed_nor_given_back(node, caplog):
+    a = node("a", stale=0.12)
+    with a.lease(KEY):
+        leave_lease(node("b"))
+        end = time.monotonic() + 10
+        while "taken over by another" not in caplog.text and time.monotonic() < end:
+            time.sleep(0.01)
+    assert "taken over by another" in caplog.text
+    assert json.loads(a._objects.read("leases/train~ff00aa"))["token"] == "gone"
+
+
+def test_a_thread_that_asks_twice_is_an_error(node):
+    store = node()
+    with store.lease(KEY), pytest.raises(RuntimeError, match="already holds"), store.lease(KEY):
+        pass
+
+
+def test_an_answer_that_gets_lost_makes_neither_a_second_line_nor_a_wait(node, monkeypatch):
+    """The storage's client asks again, and then finds what it has made itself."""
+    real = Objects.create
+    monkeypatch.setattr(Objects, "create", lambda *arguments: real(*arguments) and False)
+    store = node(writable=False)
+    store.append("searches/s", {"n": 1})
+    with store.lease(KEY):
+        pass
+    assert store.lines("searches/s") == [{"n": 1}]
+
+
+# --- unfinished work, notes and reports
+
+
+def test_saved_work_comes_back_on_another_node_and_goes_when_dropped(node):
+    a, b = node("a"), node("b")
+    fill(a.work(KEY), {"state-1.bin": b"1", "state.json": b"1", "ray/.hidden": b"x", ".part": b"x"})
+    a.save_work(KEY)
+    (a.work(KEY) / "state-1.bin").unlink()
+    fill(a.work(KEY), {"state-2.bin": b"2", "state.json": b"2"})
+    a.save_work(KEY)
+    fill(b.work(KEY), {"state.json": b"older", "own": b"kept"})
+    b.restore_work(KEY)
+    found = {file.name: file.read_bytes() for file in b.work(KEY).iterdir() if file.name != "manifest.json"}
+    assert found == {"state-2.bin": b"2", "state.json": b"2", "own": b"kept"}
+    b.drop_work(KEY)
+    assert objects(a, "work") == [] and not (b.root / "work" / KEY).exists()
+    c = node("c")
+    c.restore_work(KEY)
+    assert list(c.work(KEY).iterdir()) == []
+
+
+def test_a_save_that_dies_leaves_the_one_before_and_damaged_work_is_not_used(node, monkeypatch, caplog):
+    a = node("a")
+    fill(a.work(KEY), {"state.json": b"1"})
+    a.save_work(KEY)
+    fill(a.work(KEY), {"state.json": b"2"})
+    with pytest.MonkeyPatch.context() as patch:
+        failing(patch, 2)
+        with pytest.raises(Died):
+            a.save_work(KEY)
+    b = node("b")
+    b.restore_work(KEY)
+    assert (b.work(KEY) / "state.json").read_bytes() == b"1"
+    for name in objects(a, "work"):
+        a._objects.write(name, b"{}")
+    c = node("c")
+    c.restore_work(KEY)
+    assert list(c.work(KEY).iterdir()) == [] and "is not used" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["local", "remote"])
+def test_notes_are_replaced_and_journals_grow(kind, node, tmp_path):
+    store = Store(tmp_path / "local") if kind == "local" else node()
+    assert store.read("studies/a") is None and store.lines("searches/s") == []
+    store.write("studies/a", {"state": "unfinished"})
+    store.write("studies/a", {"state": "complete"})
+    for number in range(12):
+        store.append("searches/s", {"n": number})
+    again = Store(tmp_path / "local") if kind == "local" else node("b")
+    again.append("searches/s", {"n": 12})
+    store.append("searches/s", {"n": 13})
+    assert again.lines("searches/s") == [{"n": number} for number in range(14)]
+    assert again.read("studies/a") == {"state": "complete"}
+    assert store.notes() == ["searches/s", "studies/a"] and store.notes("studies/") == ["studies/a"]
+    store.forget("studies/a")
+    store.forget("studies/a")
+    assert again.read("studies/a") is None and store.keys() == []
+    with pytest.raises(ValueError, match="JSON compliant"):
+        store.write("studies/a", float("nan"))
+
+
+def test_a_damaged_note_is_named(node):
+    store = node()
+    store._objects.write("notes/studies/a.json", b"{")
+    with pytest.raises(ValueError, match=r"s3://.*studies/a\.json is not valid JSON"):
+        store.read("studies/a")
+
+
+def test_a_published_report_is_found_on_another_node(node, tmp_path):
+    a, b = node("a"), node("b")
+    fill(a.report("study"), {"table.md": b"table", "figures/a.svg": b"<svg/>"})
+    a.publish("study")
+    a._objects.write("reports/study/../../../evil", b"1")
+    assert (b.report("study") / "figures/a.svg").read_bytes() == b"<svg/>"
+    assert (b.report("study") / "table.md").read_bytes() == b"table" and not list(tmp_path.rglob("evil"))
+
+
+# --- places
+
+
+def test_a_uri_opens_the_store_it_names(uri, tmp_path, monkeypatch):
+    monkeypatch.setenv("WM_CACHE", str(tmp_path / "cache"))
+    assert type(open_store(str(tmp_path))) is Store
+    assert open_store(f"file://{tmp_path}/with%20space").root == tmp_path / "with space"
+    assert open_store(open_store(tmp_path).uri).root == tmp_path
+    assert existing_store(tmp_path / "none") is None and existing_store(uri) is None
+    store = open_store(uri + "/")
+    assert store.uri == uri and store.root.parent == tmp_path / "cache"
+    assert existing_store(uri).root == open_store(store.uri).root
+    assert open_store(uri + "x").root != store.root
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        (f"s3://user:{SECRET}@bucket/x", "from the environment"),
+        (f"s3://bucket/x?secret={SECRET}", "from the environment"),
+        ("s3://", "not of the form"),
+        ("s3:/bucket/x", "not of the form"),
+        ("s3://bucket/../other", "not of the form"),
+        ("s3://bucket//x", "not of the form"),
+        ("ftp://host/x", "not of the form s3://BUCKET/PREFIX"),
+        ("file://host/x", "three slashes"),
+    ],
+)
+def test_a_uri_that_cannot_be_is_refused_without_its_secrets(uri, message):
+    for opened in (open_store, existing_store):
+        with pytest.raises(StoreError, match=message) as refused:
+            opened(uri)
+        assert SECRET not in str(refused.value)
+
+
+def test_storage_that_is_not_there_is_one_line_with_its_uri(tmp_path, monkeypatch):
+    monkeypatch.setenv("WM_CACHE", str(tmp_path / "cache"))
+    for opened in (open_store, existing_store):
+        with pytest.raises(StoreError, match=r"^the store s3://no-such-bucket/x cannot be .*[^\n]*$"):
+            opened("s3://no-such-bucket/x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StoreError, match=r"^the store s3://bucket/x cannot be written: Could not connect"):
+        open_store("s3://bucket/x")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(StoreError, match="gs://bucket/x needs the package gcsfs: pip install gcsfs"):
+        open_store("gs://bucket/x")
+
+
+def test_storage_that_ignores_conditions_is_refused(node, monkeypatch):
+    monkeypatch.setattr(Objects, "create", lambda *_: True)
+    with pytest.raises(StoreError, match="conditional writes"):
+        node()
+
+
+def test_opening_a_store_in_a_folder_loads_no_storage_package():
+    code = "import sys; from trainables.remote import open_store; print(sorted({'fsspec', 'torch'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert said.stdout == "[]\n"

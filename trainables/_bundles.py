@@ -1,0 +1,105 @@
+"""Folders with a manifest in object storage: there whole or not at all, and checked when they come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainables._manifest import MANIFEST, NESTED, fingerprint, parse_manifest, read_manifest
+from trainables._objects import Objects
+from trainables.files import token
+
+
+class DamagedError(Exception):
+    """What was downloaded is not what its `manifest` says; `objects` are what is wrong."""
+
+    def __init__(self, what: str, manifest: bytes, *objects: str):
+        super().__init__(what)
+        self.manifest, self.objects = manifest, objects
+
+
+class Bundles:
+    """A folder `place` is one object per file, `<place>/<hash>/<file>`, and `<place>/manifest.json`, written last.
+
+    The hash is of the file's content, so that the files of two who upload to one place cannot mix.
+    """
+
+    def __init__(self, objects: Objects):
+        self._objects = objects
+
+    def create(self, place: str, key: str, folder: Path) -> bool:
+        """Upload a folder that has its manifest; False, and nothing changed, if there is one at `place` already."""
+        self._upload(place, key, folder)
+        created = self._objects.create(f"{place}/{MANIFEST}", (folder / MANIFEST).read_bytes())
+        self._sweep(place, key)
+        return created
+
+    def replace(self, place: str, key: str, folder: Path) -> None:
+        """Upload a folder that has its manifest in place of the one that is there."""
+        self._upload(place, key, folder)
+        self._objects.write(f"{place}/{MANIFEST}", (folder / MANIFEST).read_bytes())
+        self._sweep(place, key)
+
+    def bring(self, place: str, key: str, folder: Path, only: str | None = None) -> bool:
+        """Download what lies at `place`, or one file of it, into `folder`; False if nothing does.
+
+        Files that are there already are kept. Raises DamagedError if what was downloaded is wrong twice.
+        """
+        try:
+            return self._download(place, key, folder, only)
+        except DamagedError:  # it may have been replaced while we read it
+            return self._download(place, key, folder, only)
+
+    def _upload(self, place: str, key: str, folder: Path) -> None:
+        for name, (_, digest) in read_manifest(folder, key).items():
+            self._objects.upload(folder / name, _object(place, name, digest))
+
+    def _download(self, place: str, key: str, folder: Path, only: str | None) -> bool:
+        manifest = self._objects.read(f"{place}/{MANIFEST}")
+        if manifest is None:
+            return False
+        files = parse_manifest(manifest, key)
+        if files is None:
+            raise DamagedError(f"{MANIFEST} is not valid", manifest, f"{place}/{MANIFEST}")
+        for name, expected in files.items():
+            if only not in (None, name) or has(folder, name, expected):
+                continue
+            source = _object(place, name, expected[1])
+            if wrong := self._wrong(source, folder / name, expected):
+                raise DamagedError(f"{name} {wrong}", manifest, f"{place}/{MANIFEST}", source)
+        part = folder / f".{token()}.part"
+        part.write_bytes(manifest)
+        part.replace(folder / MANIFEST)
+        return True
+
+    def _wrong(self, source: str, file: Path, expected: list) -> str | None:
+        """Download one file; what is wrong with it, and then it is not kept."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.parent / f".{token()}.part"
+        try:
+            if not self._objects.download(source, part):
+                return "is missing"
+            if fingerprint(part) != expected:
+                return "has changed"
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+        return None
+
+    def _sweep(self, place: str, key: str) -> None:
+        """Delete what lies at `place` and is not in the manifest there: a killed, slower or earlier one's."""
+        names = self._objects.names(place)
+        files = parse_manifest(self._objects.read(f"{place}/{MANIFEST}") or b"", key)
+        if files is not None:
+            kept = {f"{place}/{MANIFEST}", *(_object(place, name, digest) for name, (_, digest) in files.items())}
+            nested = f"{place}/{NESTED}/"
+            self._objects.remove(name for name in names if name not in kept and not name.startswith(nested))
+
+
+def has(folder: Path, name: str, expected: list) -> bool:
+    """Whether `folder` has the file with that size and hash."""
+    file = folder / name
+    return file.is_file() and fingerprint(file) == expected
+
+
+def _object(place: str, name: str, digest: str) -> str:
+    return f"{place}/{digest[:16]}/{name}"

@@ -1,0 +1,261 @@
+"""Stores by path or URI; the one in object storage is for nodes that share nothing else, each with a mirror of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from trainables._bundles import Bundles, DamagedError, has
+from trainables._manifest import MANIFEST, Files, parse_manifest, read_manifest, write_manifest
+from trainables._object_lease import ObjectLeases
+from trainables._objects import Objects, endpoint
+from trainables.files import json_line, json_text, parse_json, read_json, token, write_json
+from trainables.store import RESERVED, SEGMENT, Store, StoreError, flat
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 16  # documents asked for at a time
+
+
+def open_store(uri: str | os.PathLike) -> Store:
+    """The store at a path, file:///PATH, s3://BUCKET/PREFIX, gs:// or az://, ready to be written.
+
+    StoreError in one line for one that cannot be.
+    """
+    folder = _local(uri)
+    return Store(folder) if folder is not None else RemoteStore(str(uri))
+
+
+def existing_store(uri: str | os.PathLike) -> Store | None:
+    """The store at a path or URI to look at; None where nothing was ever kept. Nothing is written there."""
+    folder = _local(uri)
+    if folder is not None:
+        return Store(folder) if (folder / "leases").is_dir() else None
+    return RemoteStore(str(uri), writable=False) if Objects(str(uri)).exists() else None
+
+
+def _local(uri: str | os.PathLike) -> Path | None:
+    """The folder that is named; None if it is object storage."""
+    text = str(uri)
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+        return Path(text).expanduser()
+    if not text.startswith("file:"):
+        return None
+    parts = urlsplit(text)
+    if not text.startswith("file:///") or parts.query or parts.fragment:
+        raise StoreError(f"{text!r} names no folder of this machine: give file:///PATH, with three slashes")
+    return Path(unquote(parts.path))
+
+
+class RemoteStore(Store):
+    """The store below a URI of object storage; `root` is the mirror on this node, which may be deleted when unused.
+
+    An entry is a bundle (see `Bundles`) whose manifest is created once: the first one wins, and without it there is no
+    entry. What is got is checked here; an entry that is damaged there is set aside in `quarantine/`. `work/` holds the
+    same way what was saved of unfinished work. Notes are objects as they are; a line of a journal is an object of its
+    own, so that appending is one small request however long the journal is and no writer undoes another one's line.
+
+    Leases are taken on this node first, then among nodes: see `ObjectLeases` for what they promise; `stale` in s, and
+    `poll` in s between looks at another node's lease. StoreError if the storage cannot be reached, or not be written
+    though it is to be `writable`.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        mirror: str | os.PathLike | None = None,
+        *,
+        stale: float = 60.0,
+        poll: float = 1.0,
+        writable: bool = True,
+    ):
+        self._objects = Objects(uri)
+        if writable:
+            self._objects.check_writable()
+        super().__init__(mirror or _mirror(self._objects.uri), stale=stale, poll=min(poll, 0.1))
+        self._bundles = Bundles(self._objects)
+        self._shared = ObjectLeases(self._objects, self._node(), stale=stale, poll=poll)
+        self._lines: dict[str, int] = {}  # of each journal that we write, as far as we know
+
+    @property
+    def uri(self) -> str:
+        """What another process, on any node, opens the same store by."""
+        return self._objects.uri
+
+    def get(self, key: str) -> Path | None:
+        """See `Store.get`; downloaded if this node does not have it yet."""
+        found = super().get(key)
+        if found is not None or self._objects.read(f"{key}/{MANIFEST}") is None:
+            return found
+        with self._leases.hold(f"{flat(key)}~get"):  # many trials may start with the same episodes
+            return super().get(key) or self._fetch(key)
+
+    def put(self, key: str, folder: str | os.PathLike) -> Path:
+        """See `Store.put`; the entry is in the storage first, and then on this node."""
+        source = self._sealed(key, folder)
+        while not self._bundles.create(key, key, source):
+            if (found := self.get(key)) is not None:
+                shutil.rmtree(source)
+                return found
+        return self._keep(key, source)
+
+    def document(self, key: str, name: str) -> Any | None:
+        """See `Store.document`; of an entry that this node does not have, nothing but that file is downloaded."""
+        found = super().get(key)
+        if found is not None:
+            return read_json(found / name)
+        folder = self.root / "work" / ".parts" / key
+        files = read_manifest(folder, key) or {}
+        if name not in files or not has(folder, name, files[name]):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not self._brought(key, folder, only=name):
+                return None
+        return read_json(folder / name)
+
+    def documents(self, wanted: Iterable[tuple[str, str]]) -> list[Any | None]:
+        """See `Store.documents`; several at a time."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda each: self.document(*each), wanted))
+
+    def lease(self, key: str) -> AbstractContextManager[None]:
+        """See `Store.lease`, and `ObjectLeases` for leases of other nodes."""
+        return _both(super().lease(key), self._shared.hold(flat(key)))
+
+    def save_work(self, key: str) -> None:
+        """See `Store.save_work`; what has a name, or lies in a folder, that begins with a dot stays on this node."""
+        folder = self.work(key)
+        write_manifest(folder, key, wanted=lambda name: not re.search(r"(^|/)\.", name))
+        self._bundles.replace(f"work/{key}", key, folder)
+
+    def restore_work(self, key: str) -> None:
+        """See `Store.restore_work`; what was saved replaces files of the same name."""
+        try:
+            self._bundles.bring(f"work/{key}", key, self.work(key))
+        except DamagedError as damage:
+            logger.warning("what was saved of %s is damaged in %s (%s) and is not used", key, self.uri, damage)
+
+    def drop_work(self, key: str) -> None:
+        """See `Store.drop_work`."""
+        super().drop_work(key)
+        self._objects.remove(self._objects.names(f"work/{key}"))
+
+    def report(self, name: str) -> Path:
+        """See `Store.report`; as it was published last."""
+        folder, place = super().report(name), f"reports/{name}"
+        for published in self._objects.names(place):
+            parts = published.removeprefix(f"{place}/").split("/")
+            if all(SEGMENT.fullmatch(part) for part in parts):
+                file = folder.joinpath(*parts)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self._objects.download(published, file)
+        return folder
+
+    def publish(self, name: str) -> None:
+        """See `Store.publish`."""
+        folder = super().report(name)
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            self._objects.upload(file, f"reports/{name}/{file.relative_to(folder).as_posix()}")
+
+    def write(self, name: str, value: Any) -> None:
+        """See `Store.write`."""
+        self._objects.write(self._noted(name, "json"), json_text(value).encode())
+
+    def read(self, name: str) -> Any | None:
+        """See `Store.read`."""
+        content = self._objects.read(self._noted(name, "json"))
+        return None if content is None else parse_json(content, f"{self.uri}/{self._noted(name, 'json')}")
+
+    def append(self, name: str, line: Any) -> None:
+        """See `Store.append`; lines of several writers are all kept."""
+        content, place = json_line(line).encode(), self._noted(name, "jsonl")
+        number = self._lines.get(name, 0)
+        while not self._objects.create(f"{place}/{number:08d}", content):
+            if self._objects.read(f"{place}/{number:08d}") == content:
+                break  # it was created, and the answer got lost on its way
+            number = max([number, *(int(line[-8:]) for line in self._objects.names(place))]) + 1
+        self._lines[name] = number + 1
+
+    def lines(self, name: str) -> list[Any]:
+        """See `Store.lines`."""
+        found = self._objects.read_all(self._objects.names(self._noted(name, "jsonl")))
+        return [parse_json(found[line], f"{self.uri}/{line}") for line in sorted(found)]
+
+    def forget(self, name: str) -> None:
+        """See `Store.forget`."""
+        self._objects.remove([self._noted(name, "json")])
+
+    def notes(self, prefix: str = "") -> list[str]:
+        """See `Store.notes`."""
+        found = self._objects.names(f"notes/{prefix.rpartition('/')[0]}")
+        names = {re.sub(r"\.json$|\.jsonl/\d+$", "", name.removeprefix("notes/")) for name in found}
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def _noted(self, name: str, suffix: str) -> str:
+        """The object of a note, the folder of a journal's lines. StoreError for a name that is malformed."""
+        self._folder(name)
+        return f"notes/{name}.{suffix}"
+
+    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Files]]:
+        names = self._objects.names(prefix.rpartition("/")[0])
+        wanted = [name for name in names if name.endswith(f"/{MANIFEST}") and name.split("/")[0] not in RESERVED]
+        for name, content in self._objects.read_all(wanted).items():
+            key = name.removesuffix(f"/{MANIFEST}")
+            if (files := parse_manifest(content, key)) is not None:
+                yield key, files
+
+    def _fetch(self, key: str) -> Path | None:
+        """Download an entry; None if it is gone or damaged."""
+        folder = self.root / "work" / ".get" / token()
+        folder.mkdir(parents=True)
+        try:
+            return self._keep(key, folder) if self._brought(key, folder) else None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _brought(self, key: str, folder: Path, only: str | None = None) -> bool:
+        """Download an entry, or one file of it, into `folder`; False if there is none that is whole."""
+        try:
+            return self._bundles.bring(key, key, folder, only)
+        except DamagedError as damage:
+            self._set_aside(key, damage)
+            return False
+
+    def _set_aside(self, key: str, damage: DamagedError) -> None:
+        """Copy what is wrong to quarantine and take the manifest away, unless it is another one by now."""
+        if self._objects.read(f"{key}/{MANIFEST}") != damage.manifest:
+            return
+        place = f"quarantine/{flat(key)}~{token()}"
+        for name in damage.objects:
+            self._objects.copy(name, f"{place}/{name.removeprefix(f'{key}/')}")
+        self._objects.remove([f"{key}/{MANIFEST}"])
+        logger.warning("%s is damaged in %s (%s): set aside in %s", key, self.uri, damage, place)
+
+    def _node(self) -> str:
+        """A name for whoever shares the mirror."""
+        file = self.root / "leases" / ".node"
+        with self._leases.mutex():
+            if not file.exists():
+                write_json(file, token())
+        return f"{socket.gethostname()}/{read_json(file)}"
+
+
+@contextmanager
+def _both(first: AbstractContextManager, second: AbstractContextManager) -> Iterator[None]:
+    with first, second:
+        yield
+
+
+def _mirror(uri: str) -> Path:
+    """Where this node keeps what it has of the store at `uri`, as its endpoint gives it: below $WM_CACHE."""
+    place = Path(os.environ.get("WM_CACHE") or "~/.cache/wm-study").expanduser()
+    return place / hashlib.blake2b(f"{uri} {endpoint(uri)}".encode(), digest_size=8).hexdigest()
