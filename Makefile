@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test check format ui
+.PHONY: study test check format ui submit
 
 study: .venv/.stamp
 	$(BIN)/python study/run.py --sweep predictor_size
@@ -21,6 +21,12 @@ format: .venv/.stamp
 ui: .venv/.stamp
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui \
 		--backend-store-uri sqlite:///$(abspath runs)/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+# A study as a job of the cluster to which `ray attach` holds a tunnel: make submit JOB="--sweep ... --store s3://..."
+submit: .venv/.stamp
+	RAY_AUTH_MODE=token $(BIN)/ray job submit --address http://127.0.0.1:8265 --working-dir . \
+		--runtime-env-json "$$($(BIN)/python -m study.shipping)" \
+		-- python study/run.py --address auto --tracking-uri http://127.0.0.1:5000 $(JOB)
 
 .venv/.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

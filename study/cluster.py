@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from study.shipping import runtime_env
 from study.uris import host_and_port
 from trainables.config import TrialConfig
 from trainables.settings import ConfigError
@@ -31,8 +32,10 @@ PROBE_SECONDS = 5.0
 LOCAL_SLOTS = 1024  # on a cluster of our own, Ray Train trials are limited by what their workers need
 
 
-def quieten() -> None:
+def quieten(address: str | None = None) -> None:
     """Set what Ray reads from the environment; before Ray is imported, for it and the processes it starts."""
+    # The switch by which Ray listens on loopback alone. It is named after the systems on which Ray sets it by itself.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1" if address else "0"
     startups = max(16, os.cpu_count() or 1)  # Ray warns of four times as many processes as it would start at once
     os.environ.update(ENVIRONMENT, RAY_worker_maximum_startup_concurrency=str(startups))
 
@@ -90,7 +93,7 @@ def _connect(address: str, **options: Any) -> None:
     import ray
 
     try:
-        ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **options)
+        ray.init(address=address, runtime_env=runtime_env(ENVIRONMENT), **options)
     except Exception as error:  # of Ray's own, of the system, of gRPC, of Python
         raise _unreachable(address, error) from error
 

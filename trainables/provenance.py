@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -10,16 +11,22 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "timm", "ray", "optuna", "mlflow", "gymnasium", "pyarrow", "scikit-learn")
+COMMIT = "WM_COMMIT"  # environment variable: what `commit` says, where the code came without its repository
+DIRTY = "-dirty"
 
 
 @cache
 def provenance() -> dict[str, Any]:
     """Commit and dirtiness of this source tree ("unknown" outside git), versions of what computes, and the device."""
-    return {
-        "commit": _git("rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain")),
-        **_machine(),
-    }
+    return {"commit": commit().removesuffix(DIRTY), "dirty": commit().endswith(DIRTY), **_machine()}
+
+
+@cache
+def commit() -> str:
+    """The commit of this source tree with "-dirty" behind it if anything is changed, as WM_COMMIT or git says."""
+    if told := os.environ.get(COMMIT):
+        return told
+    return (_git("rev-parse", "HEAD") or "unknown") + (DIRTY if _git("status", "--porcelain") else "")
 
 
 def _machine() -> dict[str, Any]:
