@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import envs
+from search_spaces import _space
+from search_spaces._search import COSTS, DEFAULT, Limit, Search, asha, at_least, at_most, hyperband, median, search
+from search_spaces._space import choice, integers, log_uniform, uniform
 from search_spaces._spaces import Arm, ablate, grid, levels, methods, zipped
 from trainables import ids, plugins
 from trainables.config import TrialConfig
@@ -14,7 +17,28 @@ from trainables.monitors import Watch
 from trainables.paths import assign_all, base_config, flatten
 from trainables.settings import ConfigError
 
-__all__ = ["Arm", "Sweep", "Trial", "ablate", "grid", "levels", "methods", "zipped"]
+__all__ = [
+    "Arm",
+    "Limit",
+    "Search",
+    "Sweep",
+    "Trial",
+    "ablate",
+    "asha",
+    "at_least",
+    "at_most",
+    "choice",
+    "grid",
+    "hyperband",
+    "integers",
+    "levels",
+    "log_uniform",
+    "median",
+    "methods",
+    "search",
+    "uniform",
+    "zipped",
+]
 
 FIRST_SCALE = "local"
 _ABSENT = object()
@@ -41,14 +65,16 @@ class Trial:
 class Sweep:
     """A declared set of arms with seeds; a mistake in it is a ConfigError as soon as the object is built.
 
-    A world that a larger scale names but this version lacks is an error only when that scale is asked for.
+    With a `search` the arms are found: until then there is the default alone, and `seeds` are those that confirm. A
+    world that a larger scale names but this version lacks is an error only when that scale is asked for.
     """
 
     question: str
     base: str  # method that the arms change
     worlds: Mapping[str, str]  # scale -> the world it runs in unless told otherwise
-    arms: Sequence[Arm]
-    baseline: str  # arm that the others are compared with
+    arms: Sequence[Arm] = (Arm(DEFAULT),)
+    search: Search | None = None  # what finds more arms
+    baseline: str = DEFAULT  # arm that the others are compared with
     seeds: Sequence[int] = range(3)
     primary: str = "success_rate"  # the number that the question is about
     margin: float = 0.05  # a difference of the primary measure below this does not matter
@@ -61,6 +87,12 @@ class Sweep:
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"arms: {doubled[0]!r} is there twice")
         _require("baseline", self.baseline, names)
+        if self.search is None and names == [DEFAULT]:
+            raise ConfigError("arms: give arms to compare, or a search that finds them")
+        if self.search and (shared := sorted({*self.search.tuning_seeds} & {*self.seeds})):
+            raise ConfigError(
+                f"seeds: {shared[0]} is a tuning seed, too; what is chosen on a seed is not confirmed by it"
+            )
         for values in self.published.values():
             for arm in values:
                 _require("published", arm, names)
@@ -68,6 +100,7 @@ class Sweep:
             _require("worlds", scale, plugins.names("scales"))
             if scale == FIRST_SCALE or world in envs.names():
                 self.trials(world, scale, {}, self.seeds[:1])
+                self.check_space(world, scale, {})
 
     def world(self, scale: str) -> str:
         """The world of that scale; ConfigError where the sweep names none."""
@@ -81,8 +114,7 @@ class Sweep:
 
         Raises ConfigError for settings that cannot be, for a set on what the sweep varies, and for arms that agree.
         """
-        base = base_config(self.base, world, scale)
-        base = assign_all(base, {f"measures.{name}": {} for name in self.measures})
+        base = self._base(world, scale)
         plain = {arm.name: assign_all(base, arm.changes) for arm in self.arms}
         configs = _apply(plain, sets)
         self._check_distinct(configs)
@@ -94,6 +126,32 @@ class Sweep:
             for name, config in configs.items()
         ]
 
+    def candidate(self, world: str, scale: str, sets: Mapping[str, Any], chosen: Mapping[str, Any]) -> TrialConfig:
+        """The config of a trial of the search, with its first tuning seed; ConfigError for settings that cannot be."""
+        changed = assign_all(assign_all(self._base(world, scale), chosen), sets)
+        return assign_all(changed, {"seed": self.search.tuning_seeds[0], "protocol.split": self.search.split})
+
+    def check_space(self, world: str, scale: str, sets: Mapping[str, Any]) -> None:
+        """ConfigError unless every end and choice of the space is a config, and what is looked for is measured."""
+        if self.search is None:
+            return
+        for given in sets:
+            for path, _, _ in _space.dimensions(self.search.space):
+                if _related(given, path) or given in ("seed", "protocol.split"):
+                    raise ConfigError(f"{given}: cannot be set, the search varies {path}, its seed and its tasks")
+        for chosen in _space.corners(self.search.space):
+            config = self.candidate(world, scale, sets, chosen)
+        for name in (*self.search.objectives, *(limit.name for limit in self.search.limits)):
+            if name not in COSTS:
+                _require("objectives", name, _reported(config))
+
+    def confirming(self, found: Mapping[str, Mapping[str, Any]]) -> Sweep:
+        """The sweep whose arms are the default and what was found: changes by name."""
+        return replace(self, arms=(Arm(DEFAULT), *(Arm(name, changes) for name, changes in found.items())))
+
+    def _base(self, world: str, scale: str) -> TrialConfig:
+        return assign_all(base_config(self.base, world, scale), {f"measures.{name}": {} for name in self.measures})
+
     def _check_distinct(self, configs: Mapping[str, TrialConfig]) -> None:
         """No arm is another one under a second name; ids tell, for they leave labels out."""
         seen: dict[tuple, str] = {}
@@ -104,8 +162,12 @@ class Sweep:
                 raise ConfigError(f"arms: {name!r} changes nothing: it resolves to the same config as {role} {twin!r}")
 
     def _check_primary(self, config: TrialConfig) -> None:
-        reported = [value for name in config.measures for value in plugins.load("measures", name).VALUES]
-        _require("primary", self.primary, reported)
+        _require("primary", self.primary, _reported(config))
+
+
+def _reported(config: TrialConfig) -> list[str]:
+    """Every number that the config's measures report."""
+    return [value for name in config.measures for value in plugins.load("measures", name).VALUES]
 
 
 def identity(config: TrialConfig) -> tuple[str, ...]:

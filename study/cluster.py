@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from study.capacity import Capacity, described, planned
 from study.shipping import runtime_env
 from study.uris import host_and_port
 from trainables.config import TrialConfig
@@ -29,6 +32,8 @@ ENVIRONMENT = {
 ROOM = 20  # characters of a path that Ray's sockets can lie below: they add up to 85, and the system takes 104
 PREFIX = "wm-"
 PROBE_SECONDS = 5.0
+PENDING = 64  # trials that may wait for nodes to come
+SHOWN = 3  # of what is waited for
 LOCAL_SLOTS = 1024  # on a cluster of our own, Ray Train trials are limited by what their workers need
 
 
@@ -47,6 +52,7 @@ def _temporary() -> Path:
 
 
 SCRATCH = _temporary()
+_autoscaler: dict[str, Any] = {}  # what `ray up` told the autoscaler of the cluster that this process joined
 
 
 @contextmanager
@@ -96,6 +102,10 @@ def _connect(address: str, **options: Any) -> None:
         ray.init(address=address, runtime_env=runtime_env(ENVIRONMENT), **options)
     except Exception as error:  # of Ray's own, of the system, of gRPC, of Python
         raise _unreachable(address, error) from error
+    _autoscaler.update(_read_autoscaler() or {})
+    if _autoscaler:
+        # Else Tune asks for one trial more than run, and nodes would come one by one.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING)
 
 
 def _unreachable(address: str, error: Exception) -> ConfigError:
@@ -103,38 +113,72 @@ def _unreachable(address: str, error: Exception) -> ConfigError:
     return ConfigError(f"address: {address!r} cannot be reached ({type(error).__name__}: {line[:300]})")
 
 
-def check_fits(configs: Sequence[TrialConfig]) -> None:
-    """ConfigError if a trial asks for more than the cluster has: it would wait for ever."""
+def capacity() -> Capacity:
+    """What the cluster that this process is connected to has now, and may come to have."""
     import ray
 
-    have = ray.cluster_resources()
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return planned(_autoscaler, nodes) if _autoscaler else Capacity(nodes)
+
+
+def check_fits(configs: Sequence[TrialConfig]) -> None:
+    """ConfigError if a trial asks for more than the cluster can ever have: it would wait for ever."""
+    room = capacity()
     for config in configs:
-        for name, count in _needed(config).items():
-            if count > have.get(name, 0):
-                setting = {"GPU": "workers", "trial_slot": "executor"}.get(name, "threads")
-                raise ConfigError(
-                    f"{setting}: a trial asks for {count:g} {name}, the cluster has {have.get(name, 0):g}; "
-                    f"choose another with --set {setting}=..."
-                )
+        if lack := room.lacks(_bundles(config)):
+            setting = {"GPU": "workers", "trial_slot": "executor"}.get(lack[0], "threads")
+            raise ConfigError(f"{setting}: a trial asks for {lack[1]}; choose another with --set {setting}=...")
 
 
 def concurrent(configs: Sequence[TrialConfig]) -> int | None:
-    """Trials at a time, None for as many as Tune thinks fit: it does not see what Ray Train workers need."""
-    import ray
+    """How many trials at a time the cluster has room for by now, None for as many as Tune finds resources for.
 
-    have = ray.cluster_resources()
-    wanted = [_needed(config) for config in configs if config.executor == "train"]
-    return min((int(have[name] // count) for needed in wanted for name, count in needed.items()), default=None)
+    Tune does not see what Ray Train workers need; and where nodes come when they are asked for, all that may fit ask.
+    """
+    room = capacity()
+    seen = [config for config in configs if config.executor == "train" or room.grows]
+    return max(1, min(room.at_once(_bundles(config)) for config in seen)) if seen else None
 
 
-def _needed(config: TrialConfig) -> dict[str, float]:
-    """All that a trial holds at once, its workers included."""
+def waiting() -> str | None:
+    """What has been asked of the cluster and cannot be had at present, in words; None if there is nothing."""
+    from ray.util import placement_group_table
+
+    groups = [group for group in placement_group_table().values() if group["state"] in ("PENDING", "RESCHEDULING")]
+    if not groups:
+        return None
+    asked = "; ".join(described(group["bundles"].values()) for group in groups[:SHOWN])
+    return f"waiting for {asked}; there are {capacity()}"
+
+
+def _bundles(config: TrialConfig) -> list[dict[str, float]]:
+    """All that a trial holds at once, its workers included; each part on one node."""
     from trainables.trial import resources, worker_resources
 
-    if config.executor != "train":
-        return resources(config)
-    workers = {name: count * config.workers for name, count in worker_resources(config).items()}
-    return resources(config) | workers
+    workers = [worker_resources(config)] * config.workers if config.executor == "train" else []
+    return [resources(config), *workers]
+
+
+def _read_autoscaler() -> dict[str, Any] | None:
+    """The file that `ray up` gave to this cluster's autoscaler on the head; None if the cluster has none."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    address = ray.get_runtime_context().gcs_address
+    head = next(node["NodeID"] for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
+
+    def read() -> str | None:
+        import psutil
+
+        for process in psutil.process_iter(["cmdline"]):
+            given = dict(part.split("=", 1) for part in process.info["cmdline"] or () if "=" in part)
+            if given.get("--gcs-address") == address and "--autoscaling-config" in given:
+                return Path(given["--autoscaling-config"]).expanduser().read_text()
+        return None
+
+    there = NodeAffinitySchedulingStrategy(head, soft=False)
+    text = ray.get(ray.remote(read).options(num_cpus=0, scheduling_strategy=there).remote())
+    return text and yaml.safe_load(text)
 
 
 def _remove_dead() -> None:

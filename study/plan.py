@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import envs
@@ -13,7 +13,6 @@ import search_spaces
 from search_spaces._sweep import FIRST_SCALE, Sweep, Trial
 from trainables import ids, pipeline
 from trainables.config import TrialConfig
-from trainables.files import read_json
 from trainables.paths import flatten
 from trainables.settings import ConfigError
 from trainables.store import Store
@@ -52,8 +51,6 @@ def make_study(
 ) -> Study:
     """The study of a command line, its trials checked; ConfigError for anything that cannot be."""
     sweep = search_spaces.load(name)
-    if seeds is not None and seeds < 1:
-        raise ConfigError(f"seeds: {seeds} is out of range, at least 1 is needed")
     found = Study(
         name=name,
         sweep=sweep,
@@ -63,6 +60,7 @@ def make_study(
         seeds=tuple(sweep.seeds if seeds is None else range(seeds)),
     )
     _ = found.trials
+    sweep.check_space(found.world, scale, sets)
     return found
 
 
@@ -73,6 +71,7 @@ class Planned:
     trial: Trial
     state: str
     hours: float
+    known: bool = True  # a search has still to find out what the others are
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,16 @@ def changes(trial: Trial) -> str:
     return ", ".join(f"{path}={value}" for path, value in trial.changes.items()) or "nothing"
 
 
+def settings_of(key: str, store: Store) -> dict[str, Any] | None:
+    """The flat config of a finished training; None for one that diverged, or that this version cannot read."""
+    try:
+        result = store.document(key, "result.json")
+        sound = result is not None and result["status"] == "ok"
+        return flatten(TrialConfig.model_validate(store.document(key, "config.json"))) if sound else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _own_world(name: str, sweep: Sweep, scale: str) -> str:
     """The world that the sweep names for that scale; ConfigError while there is no such world."""
     world = sweep.world(scale)
@@ -148,27 +157,27 @@ def _hours(config: TrialConfig, past: list[tuple[dict[str, Any], float]]) -> flo
 def _past(store: Store, world: str, scale: str) -> list[tuple[dict[str, Any], float]]:
     """(settings, seconds) of finished trainings and their measures, whichever study they were for."""
     keys = store.keys("train/")
-    found = [_spent(store.root / key, keys, store.root) for key in keys if key.count("/") == 1]
+    trainings = [key for key in keys if key.count("/") == 1]
+    measures = [key for key in keys if key.count("/") == 3]
+    configs, results = (store.documents((key, name) for key in trainings) for name in ("config.json", "result.json"))
+    measured: Counter[str] = Counter()
+    for key, values in zip(measures, store.documents((key, "values.json") for key in measures), strict=True):
+        measured["/".join(key.split("/")[:2])] += values["seconds"] if values else 0.0
+    parts = zip(configs, results, (measured[key] for key in trainings), strict=True)
     return [
         (settings, seconds)
-        for settings, seconds in filter(None, found)
+        for settings, seconds in filter(None, (_spent(*part) for part in parts))
         if (settings["data.world"], settings["scale"]) == (world, scale)
     ]
 
 
-def _spent(folder: Path, keys: Iterable[str], root: Path) -> tuple[dict[str, Any], float] | None:
+def _spent(config: Any, result: Any, measuring: float) -> tuple[dict[str, Any], float] | None:
     """The flat config of a training and its seconds.
 
     None for what cannot be read, damaged or of an older version: it informs an estimate, and whoever needs it makes it
     again.
     """
     try:
-        settings = flatten(TrialConfig.model_validate(read_json(folder / "config.json")))
-        return settings, read_json(folder / "result.json")["seconds"] + _measuring(folder, keys, root)
-    except (OSError, ValueError, KeyError, TypeError):
+        return flatten(TrialConfig.model_validate(config)), result["seconds"] + measuring
+    except (ValueError, KeyError, TypeError):
         return None
-
-
-def _measuring(folder: Path, keys: Iterable[str], root: Path) -> float:
-    mine = [root / key for key in keys if (root / key).parent.parent == folder]
-    return sum(read_json(part / "values.json")["seconds"] for part in mine)

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from search_spaces._sweep import Trial
 from study.plan import Plan
-from trainables.store import Store
 
 PLAIN_SECONDS = 30.0  # between lines about what is running, where there is no terminal
 
@@ -19,8 +18,8 @@ PLAIN_SECONDS = 30.0  # between lines about what is running, where there is no t
 class Progress:
     """Context manager and listener of `execute`; `primary` is the number shown of a finished trial."""
 
-    def __init__(self, plan: Plan, store: Store, primary: str, console: Console):
-        self._store, self._primary, self._console = store, primary, console
+    def __init__(self, plan: Plan, primary: str, console: Console):
+        self._primary, self._console = primary, console
         self._hours = {planned.trial.place: planned.hours for planned in plan.open}
         self._total, self._done = len(plan.planned), plan.count("done")
         self._failed = 0
@@ -64,7 +63,7 @@ class Progress:
         row = self._running.pop(trial.place, None)  # None if its process died before it began
         seconds = time.monotonic() - row["since"] if row else 0.0
         self._spent += seconds
-        self._expected += self._hours.pop(trial.place) * 3600
+        self._expected += self._hours.pop(trial.place, 0.0) * 3600
         crashed = record["status"] in ("crashed", "missing")
         self._done, self._failed = self._done + (not crashed), self._failed + crashed
         value = record["measures"].get(self._primary)

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 def folder(study: Study, store: Store) -> Path:
     """Where the study's report lies."""
-    return store.root / "reports" / study.key
+    return store.report(study.key)
 
 
 def check_writable(study: Study, store: Store) -> None:
@@ -49,7 +49,9 @@ def records(study: Study, store: Store) -> list[dict[str, Any]]:
     return found
 
 
-def declaration(study: Study, store: Store, records: list[dict[str, Any]]) -> dict[str, Any]:
+def declaration(
+    study: Study, store: Store, records: list[dict[str, Any]], search: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """What was asked and how it is judged, for `analysis`; published values are of this world and scale, if any are."""
     sweep, at = study.sweep, _published_at(study)
     measured = {name for record in records for name in record["measures"]} | {sweep.primary}
@@ -69,17 +71,20 @@ def declaration(study: Study, store: Store, records: list[dict[str, Any]]) -> di
         "source": sweep.source,
         "published_at": ", ".join(at) if at else None,
         "measures": [value for value in pipeline.measure_values() if value["name"] in measured],
+        "search": search,
         "floors": pipeline.ensure_floors(study.trials[0].config, store) if some else {},
     }
 
 
-def write(study: Study, store: Store, records: list[dict[str, Any]]) -> Path:
-    """Write the report of `records` and return its folder."""
+def write(study: Study, store: Store, records: list[dict[str, Any]], search: dict[str, Any] | None = None) -> Path:
+    """Write the report of `records`, and of the `search` that found the arms, and return its folder."""
     from analysis.report import write_report
 
-    declared = declaration(study, store, records)
+    declared = declaration(study, store, records, search)
     with _written(folder(study, store)) as where:
-        return write_report(where, declared, records)
+        written = write_report(where, declared, records)
+    store.publish(study.key)
+    return written
 
 
 @contextmanager

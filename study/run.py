@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 import search_spaces
 from study import plan as plans
-from study import report
+from study.drive import Places, Work, run
 from study.uris import check_uri, default_uri, hidden, host_and_port
 from trainables.paths import parse_settings
 from trainables.settings import ConfigError
@@ -33,6 +31,8 @@ def main(
     world: Annotated[str | None, typer.Option(help="envs/<world>.py, the sweep's own otherwise")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="N", help="seeds 0 to N-1, the sweep's own otherwise")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="path=value, any number of times")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="N", help="trials of a search, its own otherwise")] = None,
+    at_most: Annotated[str | None, typer.Option(metavar="N", help="trials at a time, all that fit otherwise")] = None,
     store: Annotated[str, typer.Option(metavar="PATH", help="everything that is kept lies below it")] = "runs",
     tracking_uri: Annotated[str | None, typer.Option(help="of MLflow; a database in the store otherwise")] = None,
     address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a Ray cluster; our own otherwise")] = None,
@@ -44,11 +44,17 @@ def main(
             return _list(sweep)
         study = _study(sweep, scale, world, seeds, set_ or [])
         _check_places(store, tracking_uri, address)
+        at_most, trials = _count("at-most", at_most), _count("budget", budget)
+        if trials and not study.sweep.search:
+            raise ConfigError(f"budget: {sweep} is no search, it has {len(study.trials)} trials; leave --budget out")
         if plan:
-            return _show_plan(study, plans.plan(study, _existing(store)))
+            return _show_plan(study, Work(study, _existing(store), trials).plan)
+        opened = Store(store)
+        work = Work(study, opened, trials)
         if report_:
-            return _report(study, Store(store))
-        _run(study, Store(store), tracking_uri, address)
+            return _show_report(work.report(typer.echo)[0])
+        uri = tracking_uri or default_uri(opened)
+        _run(work, study, opened, Places(tracking_uri=uri, address=address, at_most=at_most))
     except (ConfigError, StoreError) as error:
         _refuse(str(error))
 
@@ -64,7 +70,7 @@ def _study(sweep: str | None, scale: str, world: str | None, seeds: str | None, 
     """The study that the options ask for; checked before anything is written."""
     if sweep is None:
         raise ConfigError(f"sweep: give --sweep NAME, one of {', '.join(search_spaces.names())}")
-    return plans.make_study(sweep, world=world, scale=scale, sets=parse_settings(sets), seeds=_count(seeds))
+    return plans.make_study(sweep, world=world, scale=scale, sets=parse_settings(sets), seeds=_count("seeds", seeds))
 
 
 def _check_places(store: str, tracking_uri: str | None, address: str | None) -> None:
@@ -81,10 +87,15 @@ def _existing(store: str) -> Store | None:
     return Store(store) if (Path(store).expanduser() / "leases").is_dir() else None
 
 
-def _count(seeds: str | None) -> int | None:
-    if seeds is not None and not seeds.removeprefix("-").isdecimal():
-        raise ConfigError(f"seeds: {seeds!r} is no whole number")
-    return None if seeds is None else int(seeds)
+def _count(option: str, text: str | None) -> int | None:
+    """A number of things from the command line."""
+    if text is None:
+        return None
+    if not text.removeprefix("-").isdecimal():
+        raise ConfigError(f"{option}: {text!r} is no whole number")
+    if int(text) < 1:
+        raise ConfigError(f"{option}: {text} is out of range, at least 1 is needed")
+    return int(text)
 
 
 def _list(sweep: str | None) -> None:
@@ -92,7 +103,10 @@ def _list(sweep: str | None) -> None:
         raise ConfigError(f"--list and --sweep {sweep}: the list is of every sweep; give --plan for what one would run")
     for name in search_spaces.names():
         sweep = search_spaces.load(name)
-        typer.echo(f"{name:18} {len(sweep.arms) * len(sweep.seeds):3} trials  {sweep.question}")
+        trials = len(sweep.arms) * len(sweep.seeds)
+        if sweep.search:
+            trials = sweep.search.budget + (1 + sweep.search.confirm) * len(sweep.seeds)
+        typer.echo(f"{name:22} {trials:3} trials  {sweep.question}")
 
 
 def _show_plan(study: plans.Study, plan: plans.Plan) -> None:
@@ -100,8 +114,8 @@ def _show_plan(study: plans.Study, plan: plans.Plan) -> None:
     for planned in plan.planned:
         trial = planned.trial
         hours = f"{planned.hours:.2f}" if planned.state != "done" else ""
-        changed = plans.changes(trial)
-        rows.append((plans.trial_id(trial), trial.arm, str(trial.seed), changed, planned.state, hours))
+        about = (plans.trial_id(trial), plans.changes(trial)) if planned.known else ("", "what the search finds")
+        rows.append((about[0], trial.arm, str(trial.seed), about[1], planned.state, hours))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     typer.echo(f"{study.key}: {study.sweep.question}")
     for row in rows:
@@ -109,57 +123,21 @@ def _show_plan(study: plans.Study, plan: plans.Plan) -> None:
     typer.echo(plans.summary(plan))
 
 
-def _report(study: plans.Study, store: Store) -> None:
-    study = _covering(study, store)
-    _show_report(report.write(study, store, report.records(study, store)))
-
-
-def _covering(study: plans.Study, store: Store) -> plans.Study:
-    """The study with the seeds that it has besides; says so if there are any."""
-    whole = report.covering(study, store)
-    if more := [str(seed) for seed in whole.seeds if seed not in study.seeds]:
-        typer.echo(f"the report goes on to cover what this study has besides: seeds {', '.join(more)}")
-    return whole
-
-
-def _run(study: plans.Study, store: Store, tracking_uri: str | None, address: str | None) -> None:
-    from study.tracking import Tracker
-
-    console = Console(stderr=True)
-    plan, uri = plans.plan(study, store), tracking_uri or default_uri(store)
-    typer.echo(f"{study.key}: {study.sweep.question}\n{plans.summary(plan)}")
-    report.check_writable(study, store)
-    whole = _covering(study, store)
-    tracker = Tracker(whole, store, uri, lambda text: console.print(f"[yellow]warning:[/] {escape(text)}"))
-    if plan.open:
-        _execute(study, store, plan, tracker, address, console)
-    records = report.records(whole, store)
-    folder = report.write(whole, store, records)
-    tracker.complete(records, folder)
-    _show_report(folder)
-    here = store.root == ROOT / "runs" and tracking_uri is None
-    typer.echo(f"MLflow: {'make ui' if here else _ui(uri)}")
-    if any(record["status"] in ("crashed", "missing") for record in records if record["seed"] in study.seeds):
-        typer.echo("some trials crashed; the same command tries them again", err=True)
-        raise typer.Exit(1)
-
-
-def _execute(study: plans.Study, store: Store, plan: plans.Plan, tracker: Any, address: str | None, console: Console):
-    from study import cluster, progress
-    from study.sources import Arms
-
-    cluster.quieten()
-    if address:
-        cluster.check_reached(address)
-    from study.execute import execute
-
+def _run(work: Work, study: plans.Study, store: Store, places: Places) -> None:
     try:
-        with progress.Progress(plan, store, study.sweep.primary, console) as shown:
-            execute(Arms([planned.trial for planned in plan.open], store), store, [shown, tracker], address=address)
+        folder, complete = run(work, study, store, places, typer.echo)
     except KeyboardInterrupt:
-        tracker.stop()
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
+    except StoreError as error:
+        typer.echo(f"error: {error}\nstopped; the same command goes on from here once that is mended", err=True)
+        raise typer.Exit(1) from None
+    _show_report(folder)
+    here = store.root == ROOT / "runs" and places.tracking_uri == default_uri(store)
+    typer.echo(f"MLflow: {'make ui' if here else _ui(places.tracking_uri)}")
+    if not complete:
+        typer.echo("some trials crashed; the same command tries them again", err=True)
+        raise typer.Exit(1)
 
 
 def _show_report(folder: Path) -> None:

@@ -63,12 +63,12 @@ class Tracker:
         """Its record is complete, or says why not."""
         self._put(lambda runs: runs.close(trial, record, _points(trial, self._store)))
 
-    def complete(self, records: list[dict[str, Any]], report: Path) -> None:
-        """Fill in every trial and the report from the store, then end; returns when all is written or given up."""
-        for trial, record in zip(self._study.trials, records, strict=True):
+    def complete(self, found: list[tuple[Trial, dict[str, Any]]], report: Path) -> None:
+        """Fill in every trial with its record, and the report; returns when all is written or given up."""
+        for trial, record in found:
             if record["status"] != "missing":
                 self._put(lambda runs, t=trial, r=record: runs.close(t, r, _points(t, self._store)))
-        crashed = any(record["status"] in ("crashed", "missing") for record in records)
+        crashed = any(record["status"] in ("crashed", "missing") for _, record in found if "search" not in record)
         self._put(lambda runs: runs.finish(report, "FAILED" if crashed else "FINISHED"))
         self._end()
 
@@ -162,9 +162,10 @@ class Runs:
         self.log(trial, points)
         values = {f"measure/{name}": value for name, value in record["measures"].items()}
         values |= {f"seconds/{name}": value for name, value in record["seconds"].items()}
-        self._client.log_batch(run, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
+        metrics = [Metric(name, value, now, 0) for name, value in values.items()] + _search_metrics(record, now)
+        self._client.log_batch(run, metrics=metrics)
         self._artifact(run, "record.json", content)
-        about = {"status": record["status"], **_provenance(record), "record": mark}
+        about = {"status": record["status"], **_provenance(record), **_search_tags(record), "record": mark}
         self._client.log_batch(
             run, tags=[RunTag(name, str(value)) for name, value in about.items() if value is not None]
         )
@@ -208,6 +209,9 @@ class Runs:
         tags |= {"mlflow.parentRunId": self._parent, "changes": changes(trial)}
         run = self._client.create_run(self._experiment, tags=tags, run_name=f"{trial.arm}, seed {trial.seed}")
         settings = pipeline.record_part(trial.config, self._store)["config"]
+        if trial.watch:
+            settings |= {f"search/{path}": json.dumps(value) for path, value in trial.changes.items()}
+            tags["phase"] = "search"
         params = [
             Param(path, value if isinstance(value, str) else json.dumps(value)) for path, value in settings.items()
         ]
@@ -259,6 +263,26 @@ def _points(trial: Trial, store: Store) -> list[dict[str, float]]:
 
 def _content(trial: Trial, record: dict[str, Any]) -> dict[str, Any]:
     return {"arm": trial.arm, "seed": trial.seed, **record}
+
+
+def _search_metrics(record: dict[str, Any], now: int) -> list[Any]:
+    """What a search's trial has besides: objectives, limited numbers, looks at their steps, its cost."""
+    from mlflow.entities import Metric
+
+    found = record.get("search")
+    if not found:
+        return []
+    values = {f"objective/{name}": value for name, value in found["values"].items()}
+    values |= {f"constraint/{name}": value for name, value in found["constraints"].items()}
+    values |= {"search/step": found["step"], "search/steps": found["steps"], "seconds/search": found["seconds"]}
+    looks = [(name, value, look["step"]) for look in found["looks"] for name, value in look.items() if name != "step"]
+    metrics = [Metric(name, value, now, 0) for name, value in values.items() if value is not None]
+    return metrics + [Metric(f"monitor/{name}", value, now, step) for name, value, step in looks]
+
+
+def _search_tags(record: dict[str, Any]) -> dict[str, Any]:
+    found = record.get("search", {})
+    return {name: found[name] for name in ("number", "state", "note") if found.get(name) is not None}
 
 
 def _provenance(record: dict[str, Any]) -> dict[str, Any]:
