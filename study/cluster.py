@@ -79,6 +79,7 @@ def cluster(address: str | None) -> Iterator[Path]:
             ray.init(**here, **quiet)
         yield scratch
     finally:
+        _autoscaler.clear()
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
 

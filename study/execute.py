@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from ray.tune.search import Searcher
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from search_spaces._sweep import Trial
-from study.cluster import check_fits, cluster, concurrent
+from study.cluster import check_fits, cluster, concurrent, waiting
 from study.sources import Source
 from trainables.config import TrialConfig
 from trainables.store import Store, StoreError
@@ -30,6 +31,8 @@ from trainables.trial import cell, resources, trial
 # What a store says that cannot be written just now; no other trial can succeed either.
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
 DIED = (RayActorError, WorkerCrashedError, RaySystemError)
+LOOK_SECONDS = 1.0  # between looks at how large the cluster is by now
+QUIET_SECONDS = 30.0  # without a word from any trial, after which it is said what is waited for
 
 
 class Listener(Protocol):
@@ -43,6 +46,9 @@ class Listener(Protocol):
 
     def again(self, trial: Trial, why: str) -> None:
         """The trial crashed and will be started again."""
+
+    def waits(self, what: str) -> None:
+        """No trial has said anything for a while, and something is asked of the cluster that it does not have now."""
 
     def finished(self, trial: Trial, record: dict[str, Any]) -> None:
         """The trial is over."""
@@ -71,7 +77,7 @@ def execute(
                 num_samples=sys.maxsize,  # the source says when it is finished
                 # A process that trained inside the trial can be kept for the next one.
                 reuse_actors=all(config.executor == "trial" for config in source.configs),
-                max_concurrent_trials=at_most or concurrent(source.configs),
+                max_concurrent_trials=at_most,
             ),
             run_config=tune.RunConfig(
                 name="tune",
@@ -110,19 +116,32 @@ class Asked:
 
 
 class Suggester(Searcher):
-    """Hands Tune the source's trials one by one, as it has room for them."""
+    """Hands Tune the source's trials one by one, as the cluster, which may grow and shrink, has room for them."""
 
     def __init__(self, asked: Asked):
         super().__init__()
         self._asked = asked
+        self._open: set[str] = set()
+        self._limit: int | None = None
+        self._looked = float("-inf")
 
     def suggest(self, trial_id: str) -> dict[str, str] | str | None:
         """Tune's: the next config, None for none at present, FINISHED for none any more."""
+        if self._full():
+            return None
         found = self._asked.next()
+        if found is not None:
+            self._open.add(trial_id)
         return Searcher.FINISHED if found is None and self._asked.source.finished else found
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """Tune's: `Callback` takes care of it."""
+        """Tune's: `Callback` takes care of the rest."""
+        self._open.discard(trial_id)
+
+    def _full(self) -> bool:
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._limit, self._looked = concurrent(self._asked.source.configs), time.monotonic()
+        return self._limit is not None and len(self._open) >= self._limit
 
     def save(self, checkpoint_path: str) -> None:
         """Tune's: nothing to save, the source is durable."""
@@ -149,11 +168,21 @@ class Callback(tune.Callback):
 
     def __init__(self, asked: Asked, listeners: Sequence[Listener]):
         self._asked, self._listeners = asked, listeners
+        self._heard = time.monotonic()
         self._groups: dict[int, str] = {}  # placement groups of Ray Train workers by trial
 
     def __reduce__(self) -> tuple:
         """Tune pickles its callbacks in order to restore what is never restored here."""
         return tune.Callback, ()
+
+    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+        """Tune's: called many times a second, whatever happens."""
+        if time.monotonic() - self._heard < QUIET_SECONDS:
+            return
+        self._heard = time.monotonic()
+        if what := waiting():
+            for listener in self._listeners:
+                listener.waits(what)
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Tune's: the trial has its resources."""
@@ -162,6 +191,7 @@ class Callback(tune.Callback):
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         """Tune's: a report. The last one comes twice."""
+        self._heard = time.monotonic()
         if result.get("done") or "event" not in result:
             return
         if "placement_group" in result:

@@ -58,6 +58,10 @@ class Progress:
         self._running.pop(trial.place, None)
         self._say(f"{trial.arm}, seed {trial.seed}: {why}; it is tried again")
 
+    def waits(self, what: str) -> None:
+        """Nothing happens until the cluster has more."""
+        self._say(what)
+
     def finished(self, trial: Trial, record: dict[str, Any]) -> None:
         """A trial is over."""
         row = self._running.pop(trial.place, None)  # None if its process died before it began

@@ -57,7 +57,9 @@ def _past(store: Store) -> list[tuple[dict[str, Any], dict[str, int]]]:
     """(settings, memory) of every training that ran on a GPU."""
     keys = [key for key in store.keys("train/") if key.count("/") == 1]
     results = store.documents([(key, "result.json") for key in keys])
-    measured = {key: result["memory"] for key, result in zip(keys, results, strict=True) if (result or {}).get("memory")}
+    measured = {
+        key: result["memory"] for key, result in zip(keys, results, strict=True) if (result or {}).get("memory")
+    }
     configs = store.documents([(key, "config.json") for key in measured])
     pairs = zip(configs, measured.values(), strict=True)
     return [(flatten(TrialConfig.model_validate(config)), memory) for config, memory in pairs if config]

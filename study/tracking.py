@@ -59,6 +59,9 @@ class Tracker:
     def again(self, trial: Trial, why: str) -> None:
         """Its run goes on."""
 
+    def waits(self, what: str) -> None:
+        """Nothing that is worth keeping."""
+
     def finished(self, trial: Trial, record: dict[str, Any]) -> None:
         """Its record is complete, or says why not."""
         self._put(lambda runs: runs.close(trial, record, _points(trial, self._store)))

@@ -35,6 +35,9 @@ class Ear:
     def again(self, trial, why):
         self.events.append(("again", trial, why))
 
+    def waits(self, what):
+        self.events.append(("waits", None, what))
+
     def finished(self, trial, record):
         self.events.append(("finished", trial, record))
 
