@@ -47,7 +47,7 @@ def read(work: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 def write_weights(file: Path, tensors: dict[str, Tensor]) -> None:
     """Safetensors, durable, whole or not at all."""
-    part = file.with_suffix(".part")
+    part = file.with_name(f".{file.name}.part")
     save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, part)
     with part.open("rb") as handle:
         os.fsync(handle.fileno())

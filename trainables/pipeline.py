@@ -6,6 +6,7 @@ it is judged, and a new measure runs on old checkpoints.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,10 +19,13 @@ from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
 from trainables.monitors import Watch
 from trainables.paths import flatten
-from trainables.store import Store
+from trainables.store import Store, StoreError
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[dict], None]
-Train = Callable[[TrialConfig, dict[str, Path], Path, Path, Progress | None, Watch | None], None]
+Saved = Callable[[], None]
+Train = Callable[[TrialConfig, dict[str, Path], Path, Path, Progress | None, Watch | None, Saved | None], None]
 
 # A latent below this share of its variance at initialisation, or whose one-step prediction is no better than the mean,
 # has collapsed. Effective rank alone does not tell.
@@ -125,8 +129,19 @@ def record_part(config: TrialConfig, store: Store) -> dict[str, Any]:
 
 def history(config: TrialConfig, store: Store) -> dict[str, list]:
     """The stepped training metrics of a finished training; empty while there is none."""
-    folder = store.get(ids.train_key(config))
-    return read_json(folder / "history.json") if folder else {}
+    return store.document(ids.train_key(config), "history.json") or {}
+
+
+def saver(store: Store, key: str) -> Saved:
+    """What to call when work on `key` got further. A store that cannot take it just now does not stop the work."""
+
+    def save() -> None:
+        try:
+            store.save_work(key)
+        except StoreError as error:
+            logger.warning("the checkpoint of %s is on this node alone: %s", key, error)
+
+    return save
 
 
 def measure_values() -> list[dict[str, Any]]:
@@ -151,7 +166,7 @@ def _ensure(store: Store, key: str, make: Callable[[Path], None]) -> Path:
             out.mkdir()
             make(out)
             found = store.put(key, out)
-            shutil.rmtree(store.work(key))
+            store.drop_work(key)
     return found
 
 
@@ -164,8 +179,10 @@ def _ensure_checkpoint(
         from trainables import training
         from trainables.provenance import provenance
 
+        store.restore_work(key)
         run = train or training.train
-        run(config, data, out.parent, out, lambda event: tell({"phase": "train", **event}), watch)
+        told = lambda event: tell({"phase": "train", **event})  # noqa: E731
+        run(config, data, out.parent, out, told, watch, saver(store, key))
         write_json(out / "result.json", {"provenance": provenance(), **read_json(out / "result.json")})
 
     return _ensure(store, key, make)
@@ -209,18 +226,17 @@ def _map(function: Callable, items: Any) -> list:
 
 
 def _result(config: TrialConfig, store: Store) -> dict[str, Any] | None:
-    folder = store.get(ids.train_key(config))
-    return read_json(folder / "result.json") if folder else None
+    return store.document(ids.train_key(config), "result.json")
 
 
 def _missing_measures(config: TrialConfig, store: Store) -> bool:
     if _result(config, store)["status"] != "ok":
         return False
-    return any(store.get(ids.measure_key(config, name)) is None for name in config.measures)
+    return any(store.document(ids.measure_key(config, name), "values.json") is None for name in config.measures)
 
 
 def _measured(config: TrialConfig, store: Store) -> list[dict[str, Any]]:
-    return [read_json(store.get(ids.measure_key(config, name)) / "values.json") for name in config.measures]
+    return [store.document(ids.measure_key(config, name), "values.json") for name in config.measures]
 
 
 def _collapse(measures: dict[str, float]) -> str | None:

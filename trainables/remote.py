@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from trainables._bundles import Bundles, DamagedError, has
-from trainables._manifest import MANIFEST, Files, parse_manifest, read_manifest, write_manifest
+from trainables._manifest import MANIFEST, NESTED, Files, parse_manifest, read_manifest, write_manifest
 from trainables._object_lease import ObjectLeases
 from trainables._objects import Objects, endpoint
 from trainables.files import json_line, json_text, parse_json, read_json, token, write_json
@@ -124,8 +124,15 @@ class RemoteStore(Store):
 
     def documents(self, wanted: Iterable[tuple[str, str]]) -> list[Any | None]:
         """See `Store.documents`; several at a time."""
+
+        def glance(each: tuple[str, str]) -> Any | None:
+            try:
+                return self.document(*each)
+            except (OSError, ValueError):
+                return None
+
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda each: self.document(*each), wanted))
+            return list(pool.map(glance, wanted))
 
     def lease(self, key: str) -> AbstractContextManager[None]:
         """See `Store.lease`, and `ObjectLeases` for leases of other nodes."""
@@ -134,15 +141,22 @@ class RemoteStore(Store):
     def save_work(self, key: str) -> None:
         """See `Store.save_work`; what has a name, or lies in a folder, that begins with a dot stays on this node."""
         folder = self.work(key)
-        write_manifest(folder, key, wanted=lambda name: not re.search(r"(^|/)\.", name))
+        write_manifest(folder, key, wanted=_shared)
         self._bundles.replace(f"work/{key}", key, folder)
 
     def restore_work(self, key: str) -> None:
-        """See `Store.restore_work`; what was saved replaces files of the same name."""
+        """See `Store.restore_work`; what was not saved goes, so that all workers of a training begin alike."""
+        folder = self.work(key)
         try:
-            self._bundles.bring(f"work/{key}", key, self.work(key))
+            there = self._bundles.bring(f"work/{key}", key, folder)
         except DamagedError as damage:
             logger.warning("what was saved of %s is damaged in %s (%s) and is not used", key, self.uri, damage)
+            there = False
+        saved = (read_manifest(folder, key) or {}) if there else {}
+        for file in folder.rglob("*"):
+            name = file.relative_to(folder).as_posix()
+            if file.is_file() and name not in saved and _shared(name):
+                file.unlink(missing_ok=True)
 
     def drop_work(self, key: str) -> None:
         """See `Store.drop_work`."""
@@ -247,6 +261,11 @@ class RemoteStore(Store):
             if not file.exists():
                 write_json(file, token())
         return f"{socket.gethostname()}/{read_json(file)}"
+
+
+def _shared(name: str) -> bool:
+    """Whether a file of unfinished work is for other nodes, too; a work folder has others of entries below its own."""
+    return name.split("/")[0] not in (MANIFEST, NESTED) and not re.search(r"(^|/)\.", name)
 
 
 @contextmanager

@@ -93,8 +93,8 @@ class Store:
         return None if folder is None else read_json(folder / name)
 
     def documents(self, wanted: Iterable[tuple[str, str]]) -> list[Any | None]:
-        """`document` of every (key, name), which may be quicker than one by one."""
-        return [self.document(key, name) for key, name in wanted]
+        """The JSON files (key, name) as they are, to learn from; None for what is not there or cannot be read."""
+        return [_glance(self._folder(key) / name) for key, name in wanted]
 
     def _sealed(self, key: str, folder: str | os.PathLike) -> Path:
         """The folder with its manifest; StoreError for one that cannot be `put`."""
@@ -141,7 +141,7 @@ class Store:
         """Let what is in `work(key)` outlive this node; nothing to do where the folder does so by itself."""
 
     def restore_work(self, key: str) -> None:
-        """Bring what was saved last of `work(key)`, on whichever node, into that folder; see `save_work`."""
+        """Make `work(key)` what was saved last, on whichever node; nothing to do where `save_work` does nothing."""
 
     def drop_work(self, key: str) -> None:
         """Delete the scratch folder of `key` and what was saved of it."""
@@ -237,6 +237,13 @@ class Store:
 def flat(key: str) -> str:
     """The key as one file name."""
     return key.replace("/", "~")
+
+
+def _glance(file: Path) -> Any | None:
+    try:
+        return read_json(file)
+    except (OSError, ValueError):
+        return None
 
 
 def _renamed(folder: Path, target: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,8 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trainables import pipeline
 from trainables.paths import assign_all, base_config, parse_settings
+from trainables.remote import open_store
 from trainables.settings import ConfigError
-from trainables.store import Store, StoreError
+from trainables.store import StoreError
 
 
 def main(
@@ -20,14 +20,14 @@ def main(
     world: Annotated[str, typer.Option(help="envs/<world>.py")] = "two_room",
     scale: Annotated[str, typer.Option(help="trainables/scales/<scale>.py")] = "local",
     set_: Annotated[list[str] | None, typer.Option("--set", help="path=value, any number of times")] = None,
-    store: Annotated[Path, typer.Option(help="where everything is kept")] = Path("runs"),
+    store: Annotated[str, typer.Option(help="where everything is kept: a path or URI")] = "runs",
 ) -> None:
     """Train one world model, measure it, and print what came out."""
     try:
         config = assign_all(base_config(method, world, scale), parse_settings(set_ or []))
         if config.workers > 1:
             raise ConfigError(f"workers: {config.workers} need Ray, use study/run.py")
-        shelf = Store(store)
+        shelf = open_store(store)
     except (ConfigError, StoreError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None

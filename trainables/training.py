@@ -20,6 +20,7 @@ from trainables.model import Normaliser, WorldModel
 from trainables.monitors import Watch
 
 CHECKPOINT_SECONDS = 30.0
+SLOW_SECONDS = 1.5  # of writing and saving a checkpoint, from which on there is one less often
 LOG_EVERY = 10  # steps between points of the loss history, and between checks that the loss is finite
 INITIAL_FRAMES = 1024  # validation frames that the latent variance at initialisation is measured on
 TRACE_STEPS = 50  # of the loss trace by which two arms are told to be one and the same
@@ -34,12 +35,14 @@ def train(
     out: Path,
     progress: Progress | None = None,
     watch: Watch | None = None,
+    saved: Callable[[], None] | None = None,
 ) -> None:
     """Train from `data` (split -> episodes folder) into the folder `out`, or go on from the checkpoint in `work`.
 
     `out` gets config.json, model.safetensors (weights and normaliser), history.json and result.json with the status,
     "ok" or "diverged". With several workers every one calls this and the first one writes. What `watch` looks at goes
-    to `progress` alone, as {"step": ..., "monitor": {name: value}}, again after a resume.
+    to `progress` alone, as {"step": ..., "monitor": {name: value}}, again after a resume. `saved` is called after every
+    checkpoint.
     """
     torch.set_num_threads(config.threads)
     started = time.perf_counter()
@@ -47,7 +50,7 @@ def train(
         config, Clips(Episodes(data["train"]), config.history + 1, config.frameskip), Episodes(data["validation"])
     )
     before = run.resume(work)
-    status, saved = "ok", time.monotonic()
+    status, last, pause = "ok", time.monotonic(), CHECKPOINT_SECONDS
     tell = progress or (lambda event: None)
     for look in run.looks:
         tell(look)
@@ -57,9 +60,13 @@ def train(
             tell({"step": run.step, "steps": config.optim.steps, **run.last()})
         if watch and status == "ok" and run.step in watch.steps:
             tell(run.look(watch, data))
-        if status == "ok" and collective.rank() == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
+        if status == "ok" and collective.rank() == 0 and time.monotonic() - last > pause:
+            began = time.monotonic()
             run.save(work, before + time.perf_counter() - started)
-            saved = time.monotonic()
+            if saved:
+                saved()
+            last = time.monotonic()
+            pause = CHECKPOINT_SECONDS * max(1.0, (last - began) / SLOW_SECONDS)
     if collective.rank() == 0:
         run.finish(out, status, before + time.perf_counter() - started)
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from ray.util.actor_pool import ActorPool
 from ray.util.placement_group import get_current_placement_group, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-from trainables import collective, pipeline, training
+from trainables import collective, ids, pipeline, training
 from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
 from trainables.monitors import Watch
 from trainables.provenance import provenance
+from trainables.remote import open_store
 from trainables.store import Store
 
 REPORT_SECONDS = 1.0
@@ -40,7 +42,7 @@ SLOT = "trial_slot"  # custom resource of the head node: how many Ray Train tria
 
 def cell(config: TrialConfig, store: Store, number: int, seeds: Sequence[int] = (), watch: Watch | None = None) -> str:
     """What `trial` needs, as text: Tune takes a nested config apart. `seeds`: to train with after the config's own."""
-    content = {"config": config.model_dump(mode="json"), "store": str(store.root), "number": number}
+    content = {"config": config.model_dump(mode="json"), "store": store.uri, "number": number}
     return json.dumps({**content, "seeds": list(seeds), "watch": watch and asdict(watch)})
 
 
@@ -61,7 +63,7 @@ def trial(setting: dict[str, str]) -> None:
     training shows; the driver may stop the trial at any of them. Only the first seed's training is watched.
     """
     content = json.loads(setting["cell"])
-    config, store = TrialConfig.model_validate(content["config"]), Store(content["store"])
+    config, store = TrialConfig.model_validate(content["config"]), open_store(content["store"])
     watch = content["watch"] and Watch(tuple(content["watch"]["steps"]), tuple(content["watch"]["values"]))
     reporter = Reporter(tune.report)
     with _heard(reporter):
@@ -73,7 +75,8 @@ def trial(setting: dict[str, str]) -> None:
 
 def _run(config: TrialConfig, store: Store, reporter: Reporter, watch: Watch | None) -> None:
     if config.executor == "train":
-        pipeline.run_trial(config, store, map=reserved_map(config), progress=reporter, train=ray_train, watch=watch)
+        train = partial(ray_train, store)
+        pipeline.run_trial(config, store, map=reserved_map(config), progress=reporter, train=train, watch=watch)
     else:
         pipeline.run_trial(config, store, map=kept_map(config.threads), progress=reporter, watch=watch)
 
@@ -210,22 +213,23 @@ def _over(actors: list, function: Callable, items: Iterable) -> list:
 
 
 def ray_train(
+    store: Store,
     config: TrialConfig,
     data: dict[str, Path],
     work: Path,
     out: Path,
     progress: Callable[[dict], None],
-    watch: Watch | None = None,
+    watch: Watch | None,
+    saved: Callable[[], None],
 ) -> None:
-    """`training.train` on `config.workers` Ray Train workers, which report to Tune themselves."""
+    """`training.train` on `config.workers` Ray Train workers, which report to Tune and save to the store themselves."""
     bundle = worker_resources(config)
     TorchTrainer(
         _train_worker,
         train_loop_config={
             "config": config.model_dump(mode="json"),
-            "data": {split: str(folder) for split, folder in data.items()},
-            "work": str(work),
-            "out": str(out),
+            "store": store.uri,
+            "out": out.name,
             "watch": watch,
         },
         scaling_config=ray.train.ScalingConfig(
@@ -233,11 +237,12 @@ def ray_train(
         ),
         run_config=ray.train.RunConfig(
             name=tune.get_context().get_trial_id(),
-            storage_path=str(work / "ray"),
+            storage_path=str(work / ".ray"),
             callbacks=[TuneReportCallback()],
             logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     ).fit()
+    store.restore_work(ids.train_key(config))  # what the workers made, should they be on another node
 
 
 def _train_worker(setting: dict[str, Any]) -> None:
@@ -251,14 +256,18 @@ def _train_worker(setting: dict[str, Any]) -> None:
         if _agreed(reporter.due()):
             reporter.flush(**group)
 
-    data = {split: Path(folder) for split, folder in setting["data"].items()}
-    config = TrialConfig.model_validate(setting["config"])
+    config, store = TrialConfig.model_validate(setting["config"]), open_store(setting["store"])
+    key = ids.train_key(config)
     with _heard(reporter):
-        training.train(config, data, Path(setting["work"]), Path(setting["out"]), progress, setting["watch"])
-    if collective.rank() == 0:
-        # Said here, for the trial itself does not see the devices that its workers hold.
-        result = Path(setting["out"]) / "result.json"
-        write_json(result, {**read_json(result), "provenance": provenance()})
+        data = {split: pipeline.ensure_data(config, store, split) for split in ids.SPLITS}
+        store.restore_work(key)
+        out = store.work(key) / setting["out"]
+        out.mkdir(exist_ok=True)
+        training.train(config, data, out.parent, out, progress, setting["watch"], pipeline.saver(store, key))
+        if collective.rank() == 0:
+            # Said here, for the trial itself does not see the devices that its workers hold.
+            write_json(out / "result.json", {**read_json(out / "result.json"), "provenance": provenance()})
+            store.save_work(key)
     reporter.flush(**group)
 
 

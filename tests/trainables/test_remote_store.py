@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from trainables import _manifest
+from trainables import _manifest, pipeline, training
 from trainables._objects import Objects
+from trainables.files import read_json
 from trainables.remote import RemoteStore, existing_store, open_store
 from trainables.store import Store, StoreError
 
@@ -288,10 +289,10 @@ def test_a_dead_owners_lease_falls_at_once_on_its_node_and_when_stale_on_another
 def test_a_lease_lost_to_another_is_neither_renewed_nor_given_back(node, caplog):
     a = node("a", stale=0.12)
     with a.lease(KEY):
-        leave_lease(node("b"))
         end = time.monotonic() + 10
         while "taken over by another" not in caplog.text and time.monotonic() < end:
-            time.sleep(0.01)
+            leave_lease(a)  # again, for a heartbeat may have been on its way
+            time.sleep(0.1)
     assert "taken over by another" in caplog.text
     assert json.loads(a._objects.read("leases/train~ff00aa"))["token"] == "gone"
 
@@ -323,10 +324,12 @@ def test_saved_work_comes_back_on_another_node_and_goes_when_dropped(node):
     (a.work(KEY) / "state-1.bin").unlink()
     fill(a.work(KEY), {"state-2.bin": b"2", "state.json": b"2"})
     a.save_work(KEY)
-    fill(b.work(KEY), {"state.json": b"older", "own": b"kept"})
+    fill(b.work(KEY), {"state.json": b"older", "unsaved": b"1", ".own": b"kept", "measures/a/x": b"another's"})
     b.restore_work(KEY)
-    found = {file.name: file.read_bytes() for file in b.work(KEY).iterdir() if file.name != "manifest.json"}
-    assert found == {"state-2.bin": b"2", "state.json": b"2", "own": b"kept"}
+    found = {file.name: file.read_bytes() for file in b.work(KEY).glob("*") if file.is_file()}
+    del found["manifest.json"]
+    assert found == {"state-2.bin": b"2", "state.json": b"2", ".own": b"kept"}
+    assert (b.work(KEY) / "measures/a/x").exists()
     b.drop_work(KEY)
     assert objects(a, "work") == [] and not (b.root / "work" / KEY).exists()
     c = node("c")
@@ -388,6 +391,57 @@ def test_a_published_report_is_found_on_another_node(node, tmp_path):
     a._objects.write("reports/study/../../../evil", b"1")
     assert (b.report("study") / "figures/a.svg").read_bytes() == b"<svg/>"
     assert (b.report("study") / "table.md").read_bytes() == b"table" and not list(tmp_path.rglob("evil"))
+
+
+# --- trials
+
+
+def test_a_trial_of_one_node_is_done_and_the_same_on_another(node, tiny):
+    config = tiny("smwm")
+    a, b = node("a"), node("b")
+    record = pipeline.run_trial(config, a)
+    assert pipeline.state(config, b) == "done"
+    assert pipeline.record_part(config, b) == record
+    assert pipeline.history(config, b) == pipeline.history(config, a)
+    assert not list(b.root.rglob("*.safetensors")), "to look at a trial takes its numbers only"
+    assert objects(b, "work") == [] and [name for name in objects(b, "leases") if "~" in name] == []
+    other = tiny("smwm", measures__probe_r2__fit=150)
+    assert pipeline.run_trial(other, b, train=untouched)["measures"]["probe_r2"] is not None
+
+
+def untouched(*_):
+    raise AssertionError("this was trained again")
+
+
+def train(config, store, data, tell=lambda event: None):
+    return read_json(pipeline._ensure_checkpoint(config, store, data, tell, None, None) / "result.json")
+
+
+def test_training_goes_on_from_the_last_checkpoint_when_its_node_is_gone(node, tiny, data, monkeypatch, tmp_path):
+    config = tiny("smwm", optim__steps=30)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+
+    def dies(event):
+        if event.get("step") == 20:
+            raise Died
+
+    with pytest.raises(Died):
+        train(config, node("a"), data(config), dies)
+    steps = []
+    result = train(config, node("b"), data(config), lambda event: steps.append(event["step"]))
+    assert steps[0] == 20  # the checkpoint of step 19 was the last
+    assert result["trace"] == train(config, Store(tmp_path / "local"), data(config))["trace"]
+
+
+def test_a_checkpoint_that_cannot_be_saved_does_not_end_the_training(node, tiny, data, monkeypatch, caplog):
+    def away(*_):
+        raise StoreError("the storage is away")
+
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(RemoteStore, "save_work", away)
+    config = tiny("smwm", optim__steps=3)
+    assert train(config, node(), data(config))["status"] == "ok"
+    assert "on this node alone: the storage is away" in caplog.text
 
 
 # --- places
