@@ -1,7 +1,4 @@
-"""How well does LeWM plan once its settings are tuned, and which of them matter?  (LeWM, its ablations in one search)
-
-The paper tunes one weight by bisection; here everything that its ablations vary is searched at once.
-"""
+"""How well does LeWM plan once it is tuned, and which of its settings matter?  (LeWM, its ablations as one search)"""
 
 from search_spaces._sweep import Sweep, asha, choice, log_uniform, search, uniform
 

@@ -124,9 +124,8 @@ class Exploration:
         """The outcome of a trial: one of STATES, its objectives, its limited numbers, and what else to remember."""
         if self.points[number].state != "open":
             return
-        if state == "complete" and not all(
-            math.isfinite(values.get(name, math.nan)) for name in self.search.objectives
-        ):
+        values = _finite(values)
+        if state == "complete" and not values.keys() >= {*self.search.objectives}:
             state, about = "failed", {**about, "error": about.get("error") or "an objective has no finite value"}
         line = {"event": "tell", "number": number, "state": state, "about": about}
         line |= {"values": values, "limits": _finite(limits)}
