@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ray import PlacementGroupID, cloudpickle, tune
-from ray.exceptions import RayActorError, RaySystemError, WorkerCrashedError
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RaySystemError,
+    WorkerCrashedError,
+)
+from ray.train import ControllerError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.util.placement_group import PlacementGroup, remove_placement_group
@@ -30,7 +39,11 @@ from trainables.trial import cell, resources, trial
 
 # What a store says that cannot be written just now; no other trial can succeed either.
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
-DIED = (RayActorError, WorkerCrashedError, RaySystemError)
+# A process or node is gone. What the code of a trial raises in Ray Train is none of its ControllerErrors.
+DIED = (
+    *(RayActorError, WorkerCrashedError, RaySystemError, ControllerError),
+    *(LocalRayletDiedError, NodeDiedError, ObjectLostError, OutOfMemoryError),
+)
 LOOK_SECONDS = 1.0  # between looks at how large the cluster is by now
 QUIET_SECONDS = 30.0  # without a word from any trial, after which it is said what is waited for
 
@@ -255,11 +268,14 @@ def _error(trial: Any) -> BaseException | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what it was raised from, and what its workers raised."""
+    """An error, what it was raised from, and what Ray Train or its workers raised."""
     if error is None:
         return
     yield error
-    for below in (getattr(error, "cause", None), error.__cause__, *getattr(error, "worker_failures", {}).values()):
+    belows = (
+        getattr(error, name, None) for name in ("cause", "__cause__", "controller_failure", "health_check_failure")
+    )
+    for below in (*belows, *getattr(error, "worker_failures", {}).values()):
         if isinstance(below, BaseException) and below is not error:
             yield from _causes(below)
 
