@@ -7,7 +7,8 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from study.uris import host_and_port
 from trainables.config import TrialConfig
 from trainables.settings import ConfigError
 
+logger = logging.getLogger(__name__)
+
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
@@ -28,11 +31,14 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the driver
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how often workers' reports are fetched, else every 2 s
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",  # nodes may take their time to come
 }
 ROOM = 20  # characters of a path that Ray's sockets can lie below: they add up to 85, and the system takes 104
 PREFIX = "wm-"
 PROBE_SECONDS = 5.0
 PENDING = 64  # trials that may wait for nodes to come
+LOOK_SECONDS = 1.0  # between looks at how large the cluster is
+QUIET_SECONDS = 30.0  # without a word, after which it is said what is waited for
 SHOWN = 3  # of what is waited for
 LOCAL_SLOTS = 1024  # on a cluster of our own, Ray Train trials are limited by what their workers need
 
@@ -52,12 +58,12 @@ def _temporary() -> Path:
 
 
 SCRATCH = _temporary()
-_autoscaler: dict[str, Any] = {}  # what `ray up` told the autoscaler of the cluster that this process joined
+Share = Callable[[TrialConfig], float]
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[Path]:
-    """Ray on this machine, or the cluster at `address`; yields a scratch folder that goes when Ray does."""
+def cluster(address: str | None) -> Iterator[Joined]:
+    """Ray on this machine, or the cluster at `address`, for the length of a block."""
     import ray
 
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
@@ -77,9 +83,12 @@ def cluster(address: str | None) -> Iterator[Path]:
             _connect(address, **quiet)
         else:
             ray.init(**here, **quiet)
-        yield scratch
+        autoscaler = _read_autoscaler() if address else None
+        if autoscaler:
+            # Else Tune asks for one trial more than run, and nodes would come one by one.
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING)
+        yield Joined(scratch, autoscaler)
     finally:
-        _autoscaler.clear()
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -103,10 +112,6 @@ def _connect(address: str, **options: Any) -> None:
         ray.init(address=address, runtime_env=runtime_env(ENVIRONMENT), **options)
     except Exception as error:  # of Ray's own, of the system, of gRPC, of Python
         raise _unreachable(address, error) from error
-    _autoscaler.update(_read_autoscaler() or {})
-    if _autoscaler:
-        # Else Tune asks for one trial more than run, and nodes would come one by one.
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING)
 
 
 def _unreachable(address: str, error: Exception) -> ConfigError:
@@ -114,49 +119,76 @@ def _unreachable(address: str, error: Exception) -> ConfigError:
     return ConfigError(f"address: {address!r} cannot be reached ({type(error).__name__}: {line[:300]})")
 
 
-def capacity() -> Capacity:
-    """What the cluster that this process is connected to has now, and may come to have."""
-    import ray
+class Joined:
+    """The cluster that this process is connected to: what it has by now, and what that means for trials.
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return planned(_autoscaler, nodes) if _autoscaler else Capacity(nodes)
-
-
-def check_fits(configs: Sequence[TrialConfig]) -> None:
-    """ConfigError if a trial asks for more than the cluster can ever have: it would wait for ever."""
-    room = capacity()
-    for config in configs:
-        if lack := room.lacks(_bundles(config)):
-            setting = {"GPU": "workers", "trial_slot": "executor"}.get(lack[0], "threads")
-            raise ConfigError(f"{setting}: a trial asks for {lack[1]}; choose another with --set {setting}=...")
-
-
-def concurrent(configs: Sequence[TrialConfig]) -> int | None:
-    """How many trials at a time the cluster has room for by now, None for as many as Tune finds resources for.
-
-    Tune does not see what Ray Train workers need; and where nodes come when they are asked for, all that may fit ask.
+    `autoscaler` is what `ray up` told the cluster's autoscaler, if it has one; `scratch` goes when Ray does.
     """
-    room = capacity()
-    seen = [config for config in configs if config.executor == "train" or room.grows]
-    return max(1, min(room.at_once(_bundles(config)) for config in seen)) if seen else None
+
+    def __init__(self, scratch: Path = SCRATCH, autoscaler: dict[str, Any] | None = None):
+        self.scratch = scratch
+        self._autoscaler = autoscaler
+        self._seen, self._looked = Capacity(()), float("-inf")
+
+    def capacity(self) -> Capacity:
+        """What there is and may come to be, as of a moment ago."""
+        import ray
+
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            self._seen = planned(self._autoscaler, nodes) if self._autoscaler else Capacity(nodes)
+            self._looked = time.monotonic()
+        return self._seen
+
+    def has_gpus(self) -> bool:
+        """Whether there are GPUs, or may come to be."""
+        return self.capacity().most("GPU") > 0
+
+    def check_fits(self, configs: Sequence[TrialConfig], gpu: Share = lambda config: 0.0) -> None:
+        """ConfigError if a trial asks for more than the cluster can ever have: it would wait for ever.
+
+        `gpu` gives the share of a GPU that each worker of a trial asks for.
+        """
+        self._await_a_worker()
+        for config in configs:
+            if lack := self.capacity().lacks(_bundles(config, gpu)):
+                setting = {"GPU": "workers", "trial_slot": "executor"}.get(lack[0], "threads")
+                raise ConfigError(f"{setting}: a trial asks for {lack[1]}; choose another with --set {setting}=...")
+
+    def concurrent(self, configs: Sequence[TrialConfig], gpu: Share = lambda config: 0.0) -> int | None:
+        """How many trials at a time there is room for by now, None for as many as Tune finds resources for.
+
+        Tune does not see what Ray Train workers need; and where nodes come when asked for, all ask that may fit.
+        """
+        room = self.capacity()
+        seen = [config for config in configs if config.executor == "train" or room.grows]
+        return max(1, min(room.at_once(_bundles(config, gpu)) for config in seen)) if seen else None
+
+    def waiting(self) -> str | None:
+        """What has been asked of the cluster and cannot be had at present, in words; None if there is nothing."""
+        from ray.util import placement_group_table
+
+        groups = [group for group in placement_group_table().values() if group["state"] in ("PENDING", "RESCHEDULING")]
+        if not groups:
+            return None
+        asked = "; ".join(described(group["bundles"].values()) for group in groups[:SHOWN])
+        return f"waiting for {asked}; there are {self.capacity()}"
+
+    def _await_a_worker(self) -> None:
+        """Wait for the first of the machines of which nobody knows what they have; say so now and then."""
+        said = time.monotonic()
+        while self.capacity().unknown and len(self.capacity().nodes) == 1:
+            time.sleep(LOOK_SECONDS)
+            if time.monotonic() - said > QUIET_SECONDS:
+                said = time.monotonic()
+                logger.warning("waiting for the first of the %d workers of this cluster", self.capacity().unknown)
 
 
-def waiting() -> str | None:
-    """What has been asked of the cluster and cannot be had at present, in words; None if there is nothing."""
-    from ray.util import placement_group_table
-
-    groups = [group for group in placement_group_table().values() if group["state"] in ("PENDING", "RESCHEDULING")]
-    if not groups:
-        return None
-    asked = "; ".join(described(group["bundles"].values()) for group in groups[:SHOWN])
-    return f"waiting for {asked}; there are {capacity()}"
-
-
-def _bundles(config: TrialConfig) -> list[dict[str, float]]:
+def _bundles(config: TrialConfig, gpu: Share) -> list[dict[str, float]]:
     """All that a trial holds at once, its workers included; each part on one node."""
     from trainables.trial import resources, worker_resources
 
-    workers = [worker_resources(config)] * config.workers if config.executor == "train" else []
+    workers = [worker_resources(config, gpu(config))] * config.workers if config.executor == "train" else []
     return [resources(config), *workers]
 
 

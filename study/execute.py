@@ -31,7 +31,8 @@ from ray.tune.search import Searcher
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from search_spaces._sweep import Trial
-from study.cluster import check_fits, cluster, concurrent, waiting
+from study.cluster import LOOK_SECONDS, QUIET_SECONDS, Joined, cluster
+from study.sharing import Sharing
 from study.sources import Source
 from trainables.config import TrialConfig
 from trainables.store import Store, StoreError
@@ -44,8 +45,6 @@ DIED = (
     *(RayActorError, WorkerCrashedError, RaySystemError, ControllerError),
     *(LocalRayletDiedError, NodeDiedError, ObjectLostError, OutOfMemoryError),
 )
-LOOK_SECONDS = 1.0  # between looks at how large the cluster is by now
-QUIET_SECONDS = 30.0  # without a word from any trial, after which it is said what is waited for
 
 
 class Listener(Protocol):
@@ -79,9 +78,10 @@ def execute(
 
     ConfigError if a trial asks for more than the cluster has, StoreError when the store can no longer be written.
     """
-    with cluster(address) as scratch:
-        check_fits(source.configs)
-        asked = Asked(source, store)
+    with cluster(address) as joined:
+        sharing = Sharing(store, joined.has_gpus)
+        joined.check_fits(source.configs, sharing.share)
+        asked = Asked(source, store, joined, sharing)
         tuner = tune.Tuner(
             tune.with_resources(trial, _resources),
             tune_config=tune.TuneConfig(
@@ -94,7 +94,7 @@ def execute(
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=str(scratch / "tune"),
+                storage_path=str(joined.scratch / "tune"),
                 verbose=0,
                 callbacks=[Callback(asked, listeners)],
                 failure_config=tune.FailureConfig(max_failures=0),
@@ -106,8 +106,9 @@ def execute(
 class Asked:
     """The trials that Tune was given, by number: Tune's own trials carry a text with that number."""
 
-    def __init__(self, source: Source, store: Store):
-        self.source, self._store = source, store
+    def __init__(self, source: Source, store: Store, joined: Joined, sharing: Sharing):
+        self.source, self.joined, self.sharing = source, joined, sharing
+        self._store = store
         self._trials: dict[int, Trial] = {}
 
     def next(self) -> dict[str, str] | None:
@@ -117,7 +118,12 @@ class Asked:
             return None
         number = len(self._trials)
         self._trials[number] = found
-        return {"cell": cell(found.config, self._store, number, found.more_seeds, found.watch)}
+        gpu = self.sharing.share(found.config)
+        return {"cell": cell(found.config, self._store, number, found.more_seeds, found.watch, gpu)}
+
+    def room(self) -> int | None:
+        """How many trials at a time the cluster has room for by now; None if Tune knows."""
+        return self.joined.concurrent(self.source.configs, self.sharing.share)
 
     def of(self, theirs: Any) -> Trial:
         """Our trial of one of Tune's."""
@@ -153,7 +159,7 @@ class Suggester(Searcher):
 
     def _full(self) -> bool:
         if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._limit, self._looked = concurrent(self._asked.source.configs), time.monotonic()
+            self._limit, self._looked = self._asked.room(), time.monotonic()
         return self._limit is not None and len(self._open) >= self._limit
 
     def save(self, checkpoint_path: str) -> None:
@@ -193,7 +199,7 @@ class Callback(tune.Callback):
         if time.monotonic() - self._heard < QUIET_SECONDS:
             return
         self._heard = time.monotonic()
-        if what := waiting():
+        if what := self._asked.joined.waiting():
             for listener in self._listeners:
                 listener.waits(what)
 
@@ -215,6 +221,7 @@ class Callback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Tune's: the trial came to its end, or was stopped."""
         self._free(trial)
+        self._asked.sharing.learn(self._asked.of(trial).config)
         self._tell(self._asked.of(trial), self._asked.source.ended(self._asked.of(trial)))
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
@@ -224,6 +231,7 @@ class Callback(tune.Callback):
         if unwritable := next(filter(_unwritable, causes), None):
             raise StoreError(f"{unwritable}")
         record = self._asked.source.crashed(ours, text, any(isinstance(cause, DIED) for cause in causes))
+        self._asked.sharing.learn(ours.config)
         if record is not None:
             self._tell(ours, record)
             return

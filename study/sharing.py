@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from trainables import ids
 from trainables.config import TrialConfig
 from trainables.paths import flatten
 from trainables.store import Store
+
+Past = tuple[dict[str, Any], dict[str, int]]  # settings by path, memory: {"peak": bytes, "total": bytes of the card}
 
 MARGIN = 1.25  # over the measured peak: planning is not measured, and allocators differ a little from run to run
 CONTEXT = 1 << 29  # bytes that CUDA itself takes per process, which torch does not count
@@ -17,31 +20,47 @@ TOO_MUCH = "out of memory"  # of CUDA's error when there was not enough after al
 
 
 class Sharing:
-    """The share of a GPU that each worker of a trial asks for, by what the store holds when it is first asked."""
+    """The share of a GPU that each worker of a trial asks for, by what the store holds and trials have told since.
 
-    def __init__(self, store: Store):
-        self._store = store
-        self._past: list[tuple[dict[str, Any], dict[str, int]]] | None = None
+    `has_gpus` says whether there are any.
+    """
+
+    def __init__(self, store: Store, has_gpus: Callable[[], bool]):
+        self._store, self._has_gpus = store, has_gpus
+        self._past: list[Past] | None = None
+        self._shares: dict[str, float] = {}
 
     def share(self, config: TrialConfig) -> float:
-        """In sixteenths, from 1/16 to 1.
+        """In sixteenths, from 1/16 to 1; 0 where there are no GPUs.
 
         A whole one for several workers, for NCCL refuses two of a trial on one GPU, and for a trial that has crashed
         for want of memory.
         """
-        if config.workers > 1 or TOO_MUCH in self._error(config):
+        if not self._has_gpus():
+            return 0.0
+        key = ids.train_key(config)
+        if key not in self._shares:
+            self._shares[key] = self._fresh(config, key)
+        return self._shares[key]
+
+    def learn(self, config: TrialConfig) -> None:
+        """The trial is over: what it took is known, or that it was not enough."""
+        if self._has_gpus() and self._past is not None:
+            self._past += _measured(self._store, [ids.train_key(config)])
+            self._shares.clear()
+
+    def _fresh(self, config: TrialConfig, key: str) -> float:
+        note = self._store.read(key.replace("train/", "failures/", 1))
+        if config.workers > 1 or (note and TOO_MUCH in note["error"].lower()):
             return 1.0
         if self._past is None:
-            self._past = _past(self._store)
+            keys = [key for key in self._store.keys("train/") if key.count("/") == 1]
+            self._past = _measured(self._store, keys)
         return share(config, self._past)
 
-    def _error(self, config: TrialConfig) -> str:
-        note = self._store.read(ids.train_key(config).replace("train/", "failures/", 1))
-        return note["error"].lower() if note else ""
 
-
-def share(config: TrialConfig, past: list[tuple[dict[str, Any], dict[str, int]]]) -> float:
-    """The share for `config` after the past (settings, {"peak": bytes, "total": bytes of the card}) that is nearest.
+def share(config: TrialConfig, past: list[Past]) -> float:
+    """The share for `config` after that of the past which is nearest.
 
     Nearest is what has the most settings in common but the seed; of those the one that took the most.
     """
@@ -53,13 +72,17 @@ def share(config: TrialConfig, past: list[tuple[dict[str, Any], dict[str, int]]]
     return min(1.0, math.ceil(max(near)[1] * PARTS) / PARTS) if near else 1.0
 
 
-def _past(store: Store) -> list[tuple[dict[str, Any], dict[str, int]]]:
-    """(settings, memory) of every training that ran on a GPU."""
-    keys = [key for key in store.keys("train/") if key.count("/") == 1]
+def _measured(store: Store, keys: list[str]) -> list[Past]:
+    """What is known of those of the trainings that ran on a GPU and that this version can read."""
     results = store.documents([(key, "result.json") for key in keys])
-    measured = {
-        key: result["memory"] for key, result in zip(keys, results, strict=True) if (result or {}).get("memory")
-    }
-    configs = store.documents([(key, "config.json") for key in measured])
-    pairs = zip(configs, measured.values(), strict=True)
-    return [(flatten(TrialConfig.model_validate(config)), memory) for config, memory in pairs if config]
+    memory = {key: found["memory"] for key, found in zip(keys, results, strict=True) if found and found.get("memory")}
+    configs = store.documents([(key, "config.json") for key in memory])
+    pairs = [(_settings(config), took) for config, took in zip(configs, memory.values(), strict=True)]
+    return [(settings, took) for settings, took in pairs if settings]
+
+
+def _settings(config: Any) -> dict[str, Any] | None:
+    try:
+        return flatten(TrialConfig.model_validate(config))
+    except ValueError:
+        return None

@@ -157,6 +157,7 @@ class Run:
             "initial_variance": self.initial_variance,
             "parameters": sum(p.numel() for p in self.parameters),
             "trace": _trace(self.history, weights),
+            "memory": _memory(self.device),
         }
         write_json(out / "result.json", result)
 
@@ -241,6 +242,14 @@ def _trace(history: dict[str, list], weights: dict[str, Tensor]) -> str:
     for name in sorted(weights):
         seen.update(weights[name].numpy().tobytes())
     return seen.hexdigest()
+
+
+def _memory(device: torch.device) -> dict[str, int] | None:
+    """The most bytes of a GPU that this process has held, and what the card has; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    total = torch.cuda.get_device_properties(device).total_memory
+    return {"peak": torch.cuda.max_memory_reserved(device), "total": total}
 
 
 def _finite(history: dict[str, list]) -> dict[str, list]:

@@ -40,9 +40,19 @@ REPORT_SECONDS = 1.0
 SLOT = "trial_slot"  # custom resource of the head node: how many Ray Train trials may be under way
 
 
-def cell(config: TrialConfig, store: Store, number: int, seeds: Sequence[int] = (), watch: Watch | None = None) -> str:
-    """What `trial` needs, as text: Tune takes a nested config apart. `seeds`: to train with after the config's own."""
-    content = {"config": config.model_dump(mode="json"), "store": store.uri, "number": number}
+def cell(
+    config: TrialConfig,
+    store: Store,
+    number: int,
+    seeds: Sequence[int] = (),
+    watch: Watch | None = None,
+    gpu: float = 0.0,
+) -> str:
+    """What `trial` needs, as text: Tune takes a nested config apart.
+
+    `seeds`: to train with after the config's own; `gpu`: the share of a GPU that each Ray Train worker holds.
+    """
+    content = {"config": config.model_dump(mode="json"), "store": store.uri, "number": number, "gpu": gpu}
     return json.dumps({**content, "seeds": list(seeds), "watch": watch and asdict(watch)})
 
 
@@ -51,9 +61,9 @@ def resources(config: TrialConfig) -> dict[str, float]:
     return {SLOT: 1} if config.executor == "train" else {"CPU": config.threads}
 
 
-def worker_resources(config: TrialConfig) -> dict[str, float]:
+def worker_resources(config: TrialConfig, gpu: float) -> dict[str, float]:
     """What one Ray Train worker holds, and after training one bundle of planning actors."""
-    return {"CPU": config.threads, **({"GPU": 1} if ray.cluster_resources().get("GPU") else {})}
+    return {"CPU": config.threads, **({"GPU": gpu} if gpu else {})}
 
 
 def trial(setting: dict[str, str]) -> None:
@@ -67,16 +77,17 @@ def trial(setting: dict[str, str]) -> None:
     watch = content["watch"] and Watch(tuple(content["watch"]["steps"]), tuple(content["watch"]["values"]))
     reporter = Reporter(tune.report)
     with _heard(reporter):
-        _run(config, store, reporter, watch)
+        _run(config, store, reporter, watch, content["gpu"])
         for seed in content["seeds"]:
-            _run(config.model_copy(update={"seed": seed}), store, reporter, None)
+            _run(config.model_copy(update={"seed": seed}), store, reporter, None, content["gpu"])
     reporter.flush()
 
 
-def _run(config: TrialConfig, store: Store, reporter: Reporter, watch: Watch | None) -> None:
+def _run(config: TrialConfig, store: Store, reporter: Reporter, watch: Watch | None, gpu: float) -> None:
     if config.executor == "train":
-        train = partial(ray_train, store)
-        pipeline.run_trial(config, store, map=reserved_map(config), progress=reporter, train=train, watch=watch)
+        bundle = worker_resources(config, gpu)
+        train = partial(ray_train, store, bundle)
+        pipeline.run_trial(config, store, map=reserved_map(config, bundle), progress=reporter, train=train, watch=watch)
     else:
         pipeline.run_trial(config, store, map=kept_map(config.threads), progress=reporter, watch=watch)
 
@@ -177,12 +188,11 @@ def kept_map(count: int) -> Callable[[Callable, Iterable], list]:
     return map
 
 
-def reserved_map(config: TrialConfig) -> Callable[[Callable, Iterable], list]:
+def reserved_map(config: TrialConfig, bundle: dict[str, float]) -> Callable[[Callable, Iterable], list]:
     """A map over actors that hold what the Ray Train workers held, all or none: trials cannot block each other."""
 
     def map(function: Callable, items: Iterable) -> list:
-        bundle = worker_resources(config)
-        share = {"num_cpus": bundle["CPU"], "num_gpus": 1} if "GPU" in bundle else {"num_cpus": 1}
+        share = {"num_cpus": bundle["CPU"], "num_gpus": bundle["GPU"]} if "GPU" in bundle else {"num_cpus": 1}
         count = config.workers * (1 if "GPU" in bundle else config.threads)
         group = placement_group([bundle] * config.workers)
         ray.get(group.ready())
@@ -214,6 +224,7 @@ def _over(actors: list, function: Callable, items: Iterable) -> list:
 
 def ray_train(
     store: Store,
+    bundle: dict[str, float],
     config: TrialConfig,
     data: dict[str, Path],
     work: Path,
@@ -222,8 +233,10 @@ def ray_train(
     watch: Watch | None,
     saved: Callable[[], None],
 ) -> None:
-    """`training.train` on `config.workers` Ray Train workers, which report to Tune and save to the store themselves."""
-    bundle = worker_resources(config)
+    """`training.train` on `config.workers` Ray Train workers of these resources.
+
+    They report to Tune and save to the store themselves.
+    """
     TorchTrainer(
         _train_worker,
         train_loop_config={

@@ -138,14 +138,14 @@ def test_an_unwritable_store_is_refused(invoke, tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("threads", 64, "threads: a trial asks for 64 CPU, the cluster has 2"),
-        ("executor", "train", "executor: a trial asks for 1 trial_slot, the cluster has 0"),
+        ("threads", 64, "threads: a trial asks for 64 CPU on one node, the largest has 2"),
+        ("executor", "train", "executor: a trial asks for 1 trial_slot on one node, the largest has 0"),
     ],
 )
 def test_a_trial_that_can_never_start_is_refused(path, value, message, monkeypatch):
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
     with pytest.raises(ConfigError, match=message):
-        cluster.check_fits([assign(base_config("lewm", "two_room", "local"), path, value)])
+        cluster.Joined().check_fits([assign(base_config("lewm", "two_room", "local"), path, value)])
 
 
 def test_list_names_every_sweep_with_its_question_and_number_of_trials(invoke):
