@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from trainables._manifest import MANIFEST, NESTED, fingerprint, parse_manifest, read_manifest
+from trainables._manifest import (
+    MANIFEST,
+    NESTED,
+    completed,
+    fingerprint,
+    parse_manifest,
+    parse_pruned,
+    read_manifest,
+    stripped,
+)
 from trainables._objects import Objects
-from trainables.files import token
+from trainables._pruning import same
+from trainables.files import json_text, token
+from trainables.store import flat
 
 
 class DamagedError(Exception):
@@ -48,6 +62,45 @@ class Bundles:
             return self._download(place, key, folder, only)
         except DamagedError:  # it may have been replaced while we read it
             return self._download(place, key, folder, only)
+
+    def document(self, place: str, key: str, name: str) -> Any | None:
+        """One JSON file of what lies at `place`, to learn from; None for what is not there or cannot be read."""
+        files = parse_manifest(self._objects.read(f"{place}/{MANIFEST}") or b"", key) or {}
+        content = self._objects.read(_object(place, name, files[name][1])) if name in files else None
+        try:
+            return json.loads(content) if content else None
+        except ValueError:
+            return None
+
+    def prune(self, place: str, key: str, names: Iterable[str]) -> int:
+        """Delete files of what lies at `place`, whose manifest says so first; bytes freed."""
+        content = self._objects.read(f"{place}/{MANIFEST}") or b""
+        files = parse_manifest(content, key)
+        if files is None:
+            return 0
+        self._objects.write(f"{place}/{MANIFEST}", json_text(stripped(content, key, names)).encode())
+        self._sweep(place, key)
+        return sum(files[name][0] for name in names if name in files)
+
+    def complete(self, place: str, key: str, folder: Path) -> bool:
+        """Upload what was pruned; False, and nothing changed, if the folder has other files of that name."""
+        content = self._objects.read(f"{place}/{MANIFEST}") or b""
+        pruned = parse_pruned(content, key)
+        if not same(folder, pruned):
+            return False
+        for name, (_, digest) in pruned.items():
+            self._objects.upload(folder / name, _object(place, name, digest))
+        if pruned:
+            self._objects.write(f"{place}/{MANIFEST}", json_text(completed(content, key)).encode())
+        return True
+
+    def set_aside(self, key: str) -> None:
+        """Move an entry and those below it to quarantine; without its manifest it is no entry any more."""
+        names = sorted(self._objects.names(key), key=lambda name: not name.endswith(f"/{MANIFEST}"))
+        place = f"quarantine/{flat(key)}~{token()}"
+        for name in names:
+            self._objects.copy(name, f"{place}/{name.removeprefix(f'{key}/')}")
+        self._objects.remove(names)
 
     def _upload(self, place: str, key: str, folder: Path) -> None:
         for name, (_, digest) in read_manifest(folder, key).items():

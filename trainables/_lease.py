@@ -8,12 +8,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 logger = logging.getLogger(__name__)
+
+
+PARTS = {"host": str, "pid": int, "started": int | float, "thread": int, "token": str}  # of an owner
 
 
 class Leases:
@@ -34,6 +37,28 @@ class Leases:
         """Wait for the lease, hold it while the block runs and renew it from a thread; see `Store.lease`."""
         mine = _identity()
         self._wait(name, mine)
+        with self._renewed(name, mine):
+            yield
+
+    @contextmanager
+    def attempt(self, name: str) -> Iterator[dict | None]:
+        """Hold the lease while the block runs and yield None, or yield the living owner; see `Store.attempt`."""
+        mine, first = _identity(), None
+        while (owner := self._claim(name, mine)) is not None and not self._lives(owner, first):
+            first = first or owner
+            time.sleep(self.poll)
+        if owner is not None:
+            yield owner
+            return
+        with self._renewed(name, mine):
+            yield None
+
+    def holders(self) -> dict[str, dict]:
+        """Owners by lease, and whether they are "alive" as far as can be told at a glance; see `Store.holders`."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _renewed(self, name: str, mine: dict) -> Iterator[None]:
         stop = threading.Event()
         heart = threading.Thread(target=self._beat, args=(name, mine, stop), name=f"lease {name}", daemon=True)
         heart.start()
@@ -61,8 +86,12 @@ class Leases:
             except self.failures as error:
                 logger.warning("the lease of %s could not be renewed: %s", name, error)
 
+    def _lives(self, owner: dict, first: dict | None) -> bool:
+        """Whether an owner who has the lease, and was `first` seen like that, is known to live still."""
+        return True
+
     def _claim(self, name: str, mine: dict) -> dict | None:
-        """Take the lease and return None, or return the living owner who has it."""
+        """Take the lease and return None, or return the owner who has it and may live."""
         raise NotImplementedError
 
     def _renew(self, name: str, mine: dict) -> bool:
@@ -88,6 +117,17 @@ class FileLeases(Leases):
             fcntl.flock(file, fcntl.LOCK_EX)
             os.utime(file.fileno())
             yield os.fstat(file.fileno()).st_mtime
+
+    def holders(self) -> dict[str, dict]:
+        """See `Leases.holders`."""
+        found = {}
+        for path in self.folder.glob("[!.]*"):
+            owner = _owner(path)
+            with suppress(FileNotFoundError):  # given back meanwhile
+                if owner is not None:
+                    alive = _alive(owner, silent=time.time() - path.stat().st_mtime, stale=self.stale)
+                    found[path.name] = {**owner, "alive": alive}
+        return found
 
     def _claim(self, name: str, mine: dict) -> dict | None:
         path = self.folder / name
@@ -132,8 +172,9 @@ def _identity() -> dict:
 def _owner(path: Path) -> dict | None:
     """The lease's owner, None if nobody holds it; one who died while writing the lease never began."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+        owner = json.loads(path.read_bytes())
+        return owner if all(isinstance(owner[part], kind) for part, kind in PARTS.items()) else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

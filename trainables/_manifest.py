@@ -3,8 +3,9 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from trainables.files import write_json
 
@@ -22,27 +23,47 @@ def write_manifest(folder: Path, key: str, wanted: Callable[[str], bool] = lambd
     if links := [str(path) for path in ours.values() if path.is_symlink()]:
         raise ValueError(f"{key!r} cannot hold symbolic links: {', '.join(links)}")
     files = {name: fingerprint(path) for name, path in ours.items() if path.is_file()}
-    write_json(folder / MANIFEST, {"key": key, "files": files, "seal": _seal(key, files)})
+    write_json(folder / MANIFEST, manifest(key, files))
     return files
+
+
+def manifest(key: str, files: Files, pruned: Files | None = None) -> dict[str, Any]:
+    """What a manifest says: the files that are there, and those that were there and were removed on purpose."""
+    content = {"key": key, "files": files, "seal": _seal(key, files, pruned)}
+    return content | {"pruned": pruned} if pruned else content
 
 
 def read_manifest(folder: Path, key: str) -> Files | None:
     """The files of the manifest in `folder`; None if it is damaged or gone."""
-    try:
-        return parse_manifest((folder / MANIFEST).read_bytes(), key)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None
+    return parse_manifest(_content(folder), key)
+
+
+def read_pruned(folder: Path, key: str) -> Files:
+    """The files that were removed from the entry in `folder`."""
+    return parse_pruned(_content(folder), key)
 
 
 def parse_manifest(content: bytes, key: str) -> Files | None:
     """The files of a manifest; None if it is damaged, another key's, or names a file outside of its folder."""
-    try:
-        manifest = json.loads(content)
-        files = manifest["files"]
-        sound = manifest["seal"] == _seal(key, files) and all(map(_inside, files))
-        return files if sound else None
-    except (ValueError, KeyError, TypeError):
-        return None
+    found = _parsed(content, key)
+    return found and found["files"]
+
+
+def parse_pruned(content: bytes, key: str) -> Files:
+    """The files that a manifest says were removed."""
+    return (_parsed(content, key) or {}).get("pruned", {})
+
+
+def stripped(content: bytes, key: str, names: Iterable[str]) -> dict[str, Any]:
+    """The manifest without the files `names`, which it then says were removed."""
+    files, pruned = parse_manifest(content, key) or {}, parse_pruned(content, key)
+    gone = {name: files.pop(name) for name in names if name in files}
+    return manifest(key, files, pruned | gone)
+
+
+def completed(content: bytes, key: str) -> dict[str, Any]:
+    """The manifest with the files that were removed."""
+    return manifest(key, parse_manifest(content, key) | parse_pruned(content, key))
 
 
 def mismatch(folder: Path, key: str) -> str | None:
@@ -76,9 +97,28 @@ def _digest(path: Path, mtime_ns: int, size: int, inode: int) -> str:
     return state.hexdigest()
 
 
-def _seal(key: str, files: Files) -> str:
+def _content(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return b""
+
+
+def _parsed(content: bytes, key: str) -> dict[str, Any] | None:
+    """A manifest that is sound."""
+    try:
+        found = json.loads(content)
+        files, pruned = found["files"], found.get("pruned", {})
+        sound = found["seal"] == _seal(key, files, pruned) and all(map(_inside, [*files, *pruned]))
+        return found if sound else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _seal(key: str, files: Files, pruned: Files | None = None) -> str:
     """Hash of a manifest's own content, so that damage to the manifest shows as well."""
-    return hashlib.blake2b(json.dumps([key, files], sort_keys=True).encode(), digest_size=32).hexdigest()
+    content = [key, files, pruned] if pruned else [key, files]
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=32).hexdigest()
 
 
 def _inside(name: str) -> bool:

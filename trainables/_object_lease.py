@@ -32,6 +32,19 @@ class ObjectLeases(Leases):
         self._objects, self._node = objects, node
         self._seen: dict[str, tuple[bytes, float]] = {}  # content of a lease that we wait for, and since when
 
+    def holders(self) -> dict[str, dict]:
+        """See `Leases.holders`; by the clocks of the storage and of this node."""
+        changed = {name: when for name, _, when in self._objects.details("leases")}
+        owners = {name: _owner(content) for name, content in self._objects.read_all(changed).items()}
+        return {
+            name.removeprefix("leases/"): {**owner, "alive": time.time() - changed[name] < self.stale}
+            for name, owner in owners.items()
+            if owner is not None
+        }
+
+    def _lives(self, owner: dict, first: dict | None) -> bool:
+        return first is not None and owner != first
+
     def _claim(self, name: str, mine: dict) -> dict | None:
         place, mine["node"] = _place(name), self._node
         while not self._objects.create(place, _text(mine)):

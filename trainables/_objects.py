@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,14 @@ class Objects:
             return sorted(path.removeprefix(start) for path in self._fs.find(self._path(folder).rstrip("/")))
         return []
 
+    def details(self, folder: str = "") -> list[tuple[str, int, float]]:
+        """(name, bytes, unix s of its last change) of the objects below `folder`."""
+        start = f"{self._root}/"
+        with self._told("read"), suppress(FileNotFoundError):
+            found = self._fs.find(self._path(folder).rstrip("/"), detail=True)
+            return [(path.removeprefix(start), about["size"], _changed(about)) for path, about in found.items()]
+        return []
+
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
@@ -134,6 +143,12 @@ def endpoint(uri: str) -> str | None:
     """The stand-in that the environment names for Amazon's own S3, if any."""
     named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return named or None if uri.startswith("s3://") else None
+
+
+def _changed(about: dict[str, Any]) -> float:
+    """When an object was written; every kind of storage calls it otherwise."""
+    when = next(about[name] for name in ("LastModified", "last_modified", "mtime", "updated") if name in about)
+    return (datetime.fromisoformat(when) if isinstance(when, str) else when).timestamp()
 
 
 def _filesystem(scheme: str) -> Any:

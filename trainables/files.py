@@ -1,5 +1,6 @@
-"""JSON in files: written whole or not at all, or line by line, and durable."""
+"""JSON in files, written whole or not at all or line by line, and renames: durable all."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -50,6 +51,14 @@ def parse_json(content: bytes, place: str | os.PathLike) -> Any:
         raise ValueError(f"{place} is not valid JSON: {error}") from error
 
 
+def glance(path: Path) -> Any | None:
+    """The value of a JSON file; None where there is none that can be read."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return None
+
+
 def append_line(path: Path, value: Any) -> None:
     """Add `value` as a line of JSON, durable when this returns; what a killed process left of a line goes first."""
     text = json_line(value)
@@ -88,6 +97,18 @@ def _whole(file: Any) -> int:
 def token() -> str:
     """Sixteen random hex digits, for names that nobody else uses."""
     return os.urandom(8).hex()
+
+
+def renamed(folder: Path, target: Path) -> bool:
+    """Rename `folder` to `target`, durably; False if something is there already."""
+    try:
+        os.rename(folder, target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise
+        return False
+    sync_folder(target.parent)
+    return True
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,11 +16,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from trainables._bundles import Bundles, DamagedError, has
-from trainables._manifest import MANIFEST, NESTED, Files, parse_manifest, read_manifest, write_manifest
+from trainables._manifest import MANIFEST, NESTED, Files, parse_manifest, parse_pruned, read_manifest, write_manifest
 from trainables._object_lease import ObjectLeases
+from trainables._object_notes import ObjectNotes
 from trainables._objects import Objects, endpoint
-from trainables.files import json_line, json_text, parse_json, read_json, token, write_json
-from trainables.store import RESERVED, SEGMENT, Store, StoreError, flat
+from trainables.files import read_json, token, write_json
+from trainables.store import DIFFERENT, RESERVED, SEGMENT, Store, StoreError, flat
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def existing_store(uri: str | os.PathLike) -> Store | None:
     """The store at a path or URI to look at; None where nothing was ever kept. Nothing is written there."""
     folder = _local(uri)
     if folder is not None:
-        return Store(folder) if (folder / "leases").is_dir() else None
+        return Store(folder, writable=False) if (folder / "leases").is_dir() else None
     return RemoteStore(str(uri), writable=False) if Objects(str(uri)).exists() else None
 
 
@@ -57,13 +58,12 @@ def _local(uri: str | os.PathLike) -> Path | None:
     return Path(unquote(parts.path))
 
 
-class RemoteStore(Store):
+class RemoteStore(ObjectNotes):
     """The store below a URI of object storage; `root` is the mirror on this node, which may be deleted when unused.
 
     An entry is a bundle (see `Bundles`) whose manifest is created once: the first one wins, and without it there is no
     entry. What is got is checked here; an entry that is damaged there is set aside in `quarantine/`. `work/` holds the
-    same way what was saved of unfinished work. Notes are objects as they are; a line of a journal is an object of its
-    own, so that appending is one small request however long the journal is and no writer undoes another one's line.
+    same way what was saved of unfinished work. Notes: see `ObjectNotes`.
 
     Leases are taken on this node first, then among nodes: see `ObjectLeases` for what they promise; `stale` in s, and
     `poll` in s between looks at another node's lease. StoreError if the storage cannot be reached, or not be written
@@ -85,29 +85,40 @@ class RemoteStore(Store):
         super().__init__(mirror or _mirror(self._objects.uri), stale=stale, poll=min(poll, 0.1))
         self._bundles = Bundles(self._objects)
         self._shared = ObjectLeases(self._objects, self._node(), stale=stale, poll=poll)
-        self._lines: dict[str, int] = {}  # of each journal that we write, as far as we know
+        self._lines: dict[str, int] = {}
+        self._sets_aside = writable
 
     @property
     def uri(self) -> str:
         """What another process, on any node, opens the same store by."""
         return self._objects.uri
 
-    def get(self, key: str) -> Path | None:
+    def get(self, key: str, *, whole: bool = False) -> Path | None:
         """See `Store.get`; downloaded if this node does not have it yet."""
-        found = super().get(key)
-        if found is not None or self._objects.read(f"{key}/{MANIFEST}") is None:
+        found = super().get(key, whole=whole)
+        content = None if found else self._objects.read(f"{key}/{MANIFEST}")
+        if content is None or (whole and parse_pruned(content, key)):
             return found
         with self._leases.hold(f"{flat(key)}~get"):  # many trials may start with the same episodes
-            return super().get(key) or self._fetch(key)
+            return super().get(key, whole=whole) or self._fetch(key)
 
     def put(self, key: str, folder: str | os.PathLike) -> Path:
         """See `Store.put`; the entry is in the storage first, and then on this node."""
         source = self._sealed(key, folder)
         while not self._bundles.create(key, key, source):
-            if (found := self.get(key)) is not None:
+            if not self._bundles.complete(key, key, source):
+                self._bundles.set_aside(key)
+                logger.warning("%s is set aside in %s: %s", key, self.uri, DIFFERENT)
+            elif (found := self.get(key, whole=True)) is not None:
                 shutil.rmtree(source)
                 return found
         return self._keep(key, source)
+
+    def prune(self, key: str, names: Iterable[str]) -> int:
+        """See `Store.prune`; from the storage, and from this node."""
+        names = list(names)
+        here = super().prune(key, names)
+        return self._bundles.prune(key, key, names) or here
 
     def document(self, key: str, name: str) -> Any | None:
         """See `Store.document`; of an entry that this node does not have, nothing but that file is downloaded."""
@@ -138,6 +149,20 @@ class RemoteStore(Store):
         """See `Store.lease`, and `ObjectLeases` for leases of other nodes."""
         return _both(super().lease(key), self._shared.hold(flat(key)))
 
+    @contextmanager
+    def attempt(self, key: str) -> Iterator[dict[str, Any] | None]:
+        """See `Store.attempt`; whether the owner on another node lives shows when its heart beats, or has stopped."""
+        with super().attempt(key) as owner:
+            if owner is not None:
+                yield owner
+                return
+            with self._shared.attempt(flat(key)) as owner:
+                yield owner
+
+    def holders(self) -> dict[str, dict[str, Any]]:
+        """See `Store.holders`; of all nodes."""
+        return {**self._shared.holders(), **super().holders()}
+
     def save_work(self, key: str) -> None:
         """See `Store.save_work`; what has a name, or lies in a folder, that begins with a dot stays on this node."""
         folder = self.work(key)
@@ -157,6 +182,11 @@ class RemoteStore(Store):
             name = file.relative_to(folder).as_posix()
             if file.is_file() and name not in saved and _shared(name):
                 file.unlink(missing_ok=True)
+
+    def saved(self, key: str, name: str) -> Any | None:
+        """See `Store.saved`; this node's own may be newer than what was saved for others."""
+        here = super().saved(key, name)
+        return self._bundles.document(f"work/{key}", key, name) if here is None else here
 
     def drop_work(self, key: str) -> None:
         """See `Store.drop_work`."""
@@ -180,44 +210,9 @@ class RemoteStore(Store):
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             self._objects.upload(file, f"reports/{name}/{file.relative_to(folder).as_posix()}")
 
-    def write(self, name: str, value: Any) -> None:
-        """See `Store.write`."""
-        self._objects.write(self._noted(name, "json"), json_text(value).encode())
-
-    def read(self, name: str) -> Any | None:
-        """See `Store.read`."""
-        content = self._objects.read(self._noted(name, "json"))
-        return None if content is None else parse_json(content, f"{self.uri}/{self._noted(name, 'json')}")
-
-    def append(self, name: str, line: Any) -> None:
-        """See `Store.append`; lines of several writers are all kept."""
-        content, place = json_line(line).encode(), self._noted(name, "jsonl")
-        number = self._lines.get(name, 0)
-        while not self._objects.create(f"{place}/{number:08d}", content):
-            if self._objects.read(f"{place}/{number:08d}") == content:
-                break  # it was created, and the answer got lost on its way
-            number = max([number, *(int(line[-8:]) for line in self._objects.names(place))]) + 1
-        self._lines[name] = number + 1
-
-    def lines(self, name: str) -> list[Any]:
-        """See `Store.lines`."""
-        found = self._objects.read_all(self._objects.names(self._noted(name, "jsonl")))
-        return [parse_json(found[line], f"{self.uri}/{line}") for line in sorted(found)]
-
-    def forget(self, name: str) -> None:
-        """See `Store.forget`."""
-        self._objects.remove([self._noted(name, "json")])
-
-    def notes(self, prefix: str = "") -> list[str]:
-        """See `Store.notes`."""
-        found = self._objects.names(f"notes/{prefix.rpartition('/')[0]}")
-        names = {re.sub(r"\.json$|\.jsonl/\d+$", "", name.removeprefix("notes/")) for name in found}
-        return sorted(name for name in names if name.startswith(prefix))
-
-    def _noted(self, name: str, suffix: str) -> str:
-        """The object of a note, the folder of a journal's lines. StoreError for a name that is malformed."""
-        self._folder(name)
-        return f"notes/{name}.{suffix}"
+    def files(self) -> Iterator[tuple[str, int, float]]:
+        """See `Store.files`; of the storage."""
+        yield from self._objects.details()
 
     def _entries(self, prefix: str = "") -> Iterator[tuple[str, Files]]:
         names = self._objects.names(prefix.rpartition("/")[0])
@@ -228,7 +223,9 @@ class RemoteStore(Store):
                 yield key, files
 
     def _fetch(self, key: str) -> Path | None:
-        """Download an entry; None if it is gone or damaged."""
+        """Download an entry, or what was pruned here and came back there; None if it is gone or damaged."""
+        if (found := super().get(key)) is not None:
+            return found if self._brought(key, found) else None
         folder = self.root / "work" / ".get" / token()
         folder.mkdir(parents=True)
         try:
@@ -246,7 +243,7 @@ class RemoteStore(Store):
 
     def _set_aside(self, key: str, damage: DamagedError) -> None:
         """Copy what is wrong to quarantine and take the manifest away, unless it is another one by now."""
-        if self._objects.read(f"{key}/{MANIFEST}") != damage.manifest:
+        if not self._sets_aside or self._objects.read(f"{key}/{MANIFEST}") != damage.manifest:
             return
         place = f"quarantine/{flat(key)}~{token()}"
         for name in damage.objects:

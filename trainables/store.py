@@ -12,23 +12,24 @@ make a thing once, in however many processes::
             folder = store.put(key, store.work(key))
 """
 
-import errno
 import logging
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 from trainables._lease import FileLeases
-from trainables._manifest import MANIFEST, Files, mismatch, read_manifest, write_manifest
-from trainables.files import append_line, read_json, read_lines, sync_folder, token, write_json
+from trainables._manifest import MANIFEST, Files, mismatch, read_manifest, read_pruned, write_manifest
+from trainables._pruning import complete, prune
+from trainables.files import append_line, glance, read_json, read_lines, renamed, token, write_json
 
 logger = logging.getLogger(__name__)
 
 RESERVED = ("work", "leases", "quarantine", "notes")
+DIFFERENT = "what was pruned came out different when it was made again"
 SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*")
 _KEY_LENGTH = 200  # a key with its slashes replaced must fit into one file name
 
@@ -42,12 +43,17 @@ class Store:
 
     A key is a posix path such as "train/ff00aa/measures/success_rate-0a1b". Across hosts a lease whose owner has not
     been heard of for `stale` seconds is taken over; waiting for a lease looks again every `poll` seconds.
-    Raises StoreError naming the path when the root cannot be created or written.
+    Raises StoreError naming the path when the root is to be `writable` and cannot be created or written; one that is
+    not is only looked at.
     """
 
-    def __init__(self, root: str | os.PathLike, *, stale: float = 60.0, poll: float = 0.1):
-        self.root = Path(root).expanduser().resolve()
+    def __init__(self, root: str | os.PathLike, *, stale: float = 60.0, poll: float = 0.1, writable: bool = True):
+        self.root, self._writable = Path(root).expanduser().resolve(), writable
         self._leases = FileLeases(self.root / "leases", stale=stale, poll=poll)
+        if writable:
+            self._prepare()
+
+    def _prepare(self) -> None:
         try:
             for name in RESERVED:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -61,10 +67,11 @@ class Store:
         """What another process opens the same store by."""
         return str(self.root)
 
-    def get(self, key: str) -> Path | None:
+    def get(self, key: str, *, whole: bool = False) -> Path | None:
         """The folder of `key`, its content verified (each file once per process), or None where there is none.
 
         An entry whose content does not match its manifest is moved to quarantine with a warning, and None returned.
+        `whole`: None as well if files were pruned from it.
         """
         folder = self._folder(key)
         try:
@@ -72,11 +79,10 @@ class Store:
             (folder / MANIFEST).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        wrong = mismatch(folder, key)
-        if wrong is None:
-            return folder
-        self._quarantine(key, folder, seen, wrong)
-        return None
+        if mismatch(folder, key) is None:
+            return None if whole and read_pruned(folder, key) else folder
+        moved = self._writable and self._quarantine(key, folder, seen)
+        return None if moved or not self._writable else self.get(key, whole=whole)
 
     def put(self, key: str, folder: str | os.PathLike) -> Path:
         """Move `folder` into the store as `key` and return where it lies; `folder` is gone afterwards.
@@ -84,8 +90,19 @@ class Store:
         The first valid entry wins: if there is one already it is kept and `folder` deleted. Killed at any point,
         either the entry is whole or `folder` is still there. `folder` lies on the root's file system (as `work(key)`
         does) and holds files and folders only, else StoreError; its own `measures/` folder is not in the manifest.
+        An entry from which files were pruned gets them back, and keeps its others. If they came out different this
+        time, it goes to quarantine with the entries below it, which were made from what it had before.
         """
         return self._keep(key, self._sealed(key, folder))
+
+    def prune(self, key: str, names: Iterable[str]) -> int:
+        """Delete the files `names` of an entry; its manifest says so, and the rest stays an entry. Bytes freed.
+
+        Killed at any point, the entry is sound, and doing it again ends it.
+        """
+        folder = self._folder(key)
+        with self._leases.mutex():
+            return prune(folder, key, names) if read_manifest(folder, key) is not None else 0
 
     def document(self, key: str, name: str) -> Any | None:
         """The JSON file `name` of the entry `key`; None where there is no such entry."""
@@ -94,7 +111,7 @@ class Store:
 
     def documents(self, wanted: Iterable[tuple[str, str]]) -> list[Any | None]:
         """The JSON files (key, name) as they are, to learn from; None for what is not there or cannot be read."""
-        return [_glance(self._folder(key) / name) for key, name in wanted]
+        return [glance(self._folder(key) / name) for key, name in wanted]
 
     def _sealed(self, key: str, folder: str | os.PathLike) -> Path:
         """The folder with its manifest; StoreError for one that cannot be `put`."""
@@ -113,8 +130,11 @@ class Store:
         """Move a sealed folder to where `key` lies."""
         target = self._folder(key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        while not _renamed(source, target):
+        while not renamed(source, target):
             if self.get(key) is not None:
+                if not complete(target, key, source):
+                    self._quarantine(key, target, target.stat().st_ino, DIFFERENT)
+                    continue
                 shutil.rmtree(source)
                 break
             self._clear_debris(key, target)
@@ -129,6 +149,15 @@ class Store:
         """
         self._folder(key)
         return self._leases.hold(flat(key))
+
+    def attempt(self, key: str) -> AbstractContextManager[dict[str, Any] | None]:
+        """Like `lease`, but who finds it taken does not wait: the block runs with the living owner, else with None."""
+        self._folder(key)
+        return self._leases.attempt(flat(key))
+
+    def holders(self) -> dict[str, dict[str, Any]]:
+        """Who holds which lease, by `flat` key: "host", "pid", "started" (unix s), "alive"; nothing is written."""
+        return self._leases.holders()
 
     def work(self, key: str) -> Path:
         """The scratch folder of `key`, created when missing. Whatever a killed process left there is still there."""
@@ -147,6 +176,10 @@ class Store:
         """Delete the scratch folder of `key` and what was saved of it."""
         shutil.rmtree(self.work(key))
 
+    def saved(self, key: str, name: str) -> Any | None:
+        """The JSON file `name` of the unfinished work on `key`, as it was saved last; None if there is none."""
+        return glance(self.root / "work" / self._folder(key).relative_to(self.root) / name)
+
     def report(self, name: str) -> Path:
         """The folder of the report `name`, with what there is of it; it may not be there yet."""
         return self._folder(f"reports/{name}")
@@ -156,16 +189,16 @@ class Store:
 
     def write(self, name: str, value: Any) -> None:
         """Keep `value`, which JSON knows, as the note `name`: whole or not at all, in place of the one before."""
-        write_json(self._note(name, "json"), value)
+        write_json(self._note(name, "json", new=True), value)
 
     def read(self, name: str) -> Any | None:
         """The value of the note `name`; None where there is none, ValueError if it is damaged."""
         file = self._note(name, "json")
-        return read_json(file) if file.exists() else None
+        return read_json(file) if file.is_file() else None
 
     def append(self, name: str, line: Any) -> None:
         """Add a line to the journal `name`; when this returns, the line is on disk. One process at a time may."""
-        append_line(self._note(name, "jsonl"), line)
+        append_line(self._note(name, "jsonl", new=True), line)
 
     def lines(self, name: str) -> list[Any]:
         """The lines of the journal `name`, without one that a killed process did not end; ValueError if damaged."""
@@ -180,6 +213,15 @@ class Store:
         root = self.root / "notes"
         names = {file.relative_to(root).with_suffix("").as_posix() for file in root.rglob("[!.]*.json*")}
         return sorted(name for name in names if name.startswith(prefix))
+
+    def files(self) -> Iterator[tuple[str, int, float]]:
+        """(name below the root, bytes, unix s of its last change) of everything that lies in the store."""
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                file = Path(folder, name)
+                with suppress(FileNotFoundError):  # it was moved meanwhile
+                    stat = file.lstat()
+                    yield file.relative_to(self.root).as_posix(), stat.st_size, stat.st_mtime
 
     def keys(self, prefix: str = "") -> list[str]:
         """Sorted keys that start with `prefix` and have a manifest in order; contents are not verified."""
@@ -199,11 +241,12 @@ class Store:
             if MANIFEST in files and (listed := read_manifest(folder, key)) is not None:
                 yield key, listed
 
-    def _note(self, name: str, suffix: str) -> Path:
-        """The file of a note, its folder there. Raises StoreError for a name that is malformed or leads elsewhere."""
+    def _note(self, name: str, suffix: str, new: bool = False) -> Path:
+        """The file of a note, with its folder if `new`. StoreError for a name that is malformed or leads elsewhere."""
         self._folder(name)
         file = self.root / "notes" / f"{name}.{suffix}"
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if new:
+            file.parent.mkdir(parents=True, exist_ok=True)
         if file.resolve() != file:
             raise StoreError(f"the note {name!r} leads out of its place in the store {self.root} by a symbolic link")
         return file
@@ -219,14 +262,20 @@ class Store:
             raise StoreError(f"the key {key!r} leads out of its place in the store {self.root} by a symbolic link")
         return folder
 
-    def _quarantine(self, key: str, folder: Path, seen: int, wrong: str) -> None:
+    def _quarantine(self, key: str, folder: Path, seen: int, why: str | None = None) -> bool:
+        """Move an entry aside for that reason, or if it is damaged; False if it is another one by now, or sound."""
         place = self.root / "quarantine" / f"{flat(key)}~{token()}"
         with self._leases.mutex():
             # Another process may have moved the bad folder and put a good one since we looked.
             if not folder.exists() or folder.stat().st_ino != seen:
-                return
+                return False
+            # Or its manifest may have come to say that what we missed was pruned.
+            wrong = why or mismatch(folder, key)
+            if wrong is None:
+                return False
             os.rename(folder, place)
         logger.warning("%s is damaged (%s): moved to %s", key, wrong, place)
+        return True
 
     def _clear_debris(self, key: str, target: Path) -> None:
         """Make way for a new entry where something without a manifest lies."""
@@ -237,22 +286,3 @@ class Store:
 def flat(key: str) -> str:
     """The key as one file name."""
     return key.replace("/", "~")
-
-
-def _glance(file: Path) -> Any | None:
-    try:
-        return read_json(file)
-    except (OSError, ValueError):
-        return None
-
-
-def _renamed(folder: Path, target: Path) -> bool:
-    """Rename `folder` to `target`; False if something is there already."""
-    try:
-        os.rename(folder, target)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            raise
-        return False
-    sync_folder(target.parent)
-    return True

@@ -1,0 +1,194 @@
+"""Files of an entry are removed and come back: the entry is sound at every instant, on disk and in object storage."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from trainables import _pruning
+from trainables._manifest import MANIFEST
+from trainables._objects import Objects
+from trainables.remote import RemoteStore, existing_store
+from trainables.store import Store
+
+KEY, BELOW = "train/ff00aa", "train/ff00aa/measures/probe-01"
+CONTENT = {"model.bin": bytes(range(256)) * 20, "result.json": b'{"status": "ok"}'}
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """A server, and the environment by which it is found."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
+    environment |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        Objects("s3://pruning")._fs.mkdir("pruning")
+        yield "s3://pruning"
+    server.stop()
+
+
+@pytest.fixture(params=["local", "remote"])
+def store(request, tmp_path):
+    if request.param == "local":
+        return Store(tmp_path / "store")
+    uri = f"{request.getfixturevalue('bucket')}/{abs(hash(request.node.name))}"
+    return RemoteStore(uri, tmp_path / "mirror", poll=0.02)
+
+
+def put(store, key=KEY, content=CONTENT):
+    work = store.work(key)
+    for name, data in content.items():
+        (work / name).write_bytes(data)
+    return store.put(key, work)
+
+
+def held(store):
+    """Names of the entry's files where the store keeps them."""
+    return sorted(name.rsplit("/", 1)[1] for name, _, _ in store.files() if name.startswith(f"{KEY}/"))
+
+
+def test_a_pruned_entry_is_an_entry_without_those_files_and_says_so(store):
+    put(store)
+    assert store.prune(KEY, ["model.bin"]) == len(CONTENT["model.bin"])
+    assert held(store) == [MANIFEST, "result.json"]
+    assert store.get(KEY, whole=True) is None
+    assert store.document(KEY, "result.json") == {"status": "ok"}
+    assert list(json.loads((store.get(KEY) / MANIFEST).read_text())["pruned"]) == ["model.bin"]
+    assert store.prune(KEY, ["model.bin"]) == store.prune("train/none", ["model.bin"]) == 0
+    assert store.keys() == [KEY]
+
+
+def test_what_was_pruned_comes_back_when_it_is_made_again_and_the_rest_stays(store):
+    put(store)
+    store.prune(KEY, ["model.bin"])
+    put(store, content=CONTENT | {"result.json": b'{"status": "ok", "seconds": 2}'})
+    folder = store.get(KEY, whole=True)
+    assert {name: (folder / name).read_bytes() for name in CONTENT} == CONTENT
+    assert held(store) == [MANIFEST, *CONTENT]
+    assert "pruned" not in json.loads((folder / MANIFEST).read_text())
+
+
+def test_what_comes_out_different_replaces_the_entry_and_all_that_was_made_from_it(store, caplog):
+    put(store)
+    put(store, BELOW, {"values.json": b"{}"})
+    store.prune(KEY, ["model.bin"])
+    put(store, content=CONTENT | {"model.bin": b"other"})
+    assert (store.get(KEY, whole=True) / "model.bin").read_bytes() == b"other"
+    assert store.get(BELOW) is None
+    assert store.keys() == [KEY]
+    aside = [name for name, _, _ in store.files() if name.startswith("quarantine/") and name.endswith("values.json")]
+    assert len(aside) == 1
+    assert "came out different" in caplog.text
+
+
+def test_other_nodes_keep_what_they_have_and_fetch_what_came_back(bucket, tmp_path):
+    a, b, c = (RemoteStore(f"{bucket}/nodes", tmp_path / name, poll=0.02) for name in "abc")
+    put(a)
+    assert b.get(KEY, whole=True)
+    a.prune(KEY, ["model.bin"])
+    assert b.get(KEY, whole=True)
+    assert c.get(KEY)
+    assert c.get(KEY, whole=True) is None
+    put(a)
+    assert (c.get(KEY, whole=True) / "model.bin").read_bytes() == CONTENT["model.bin"]
+
+
+@pytest.mark.parametrize("step", ["before the manifest", "before the file"])
+def test_a_killed_prune_leaves_a_sound_entry_and_is_ended_by_the_next(step, tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    put(store)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if step == "before the manifest":
+            patch.setattr(_pruning, "write_json", killed)
+        else:
+            patch.setattr("pathlib.Path.unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.prune(KEY, ["model.bin"])
+    again = Store(tmp_path)
+    assert again.get(KEY)
+    assert (again.get(KEY, whole=True) is None) == (step == "before the file")
+    assert again.prune(KEY, ["model.bin"]) == len(CONTENT["model.bin"])
+    assert held(again) == [MANIFEST, "result.json"]
+
+
+def test_an_entry_that_is_pruned_while_it_is_read_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    put(store)
+
+    def pruned_meanwhile(folder, key):
+        monkeypatch.undo()
+        store.prune(KEY, ["model.bin"])
+        return "model.bin is missing"
+
+    monkeypatch.setattr("trainables.store.mismatch", pruned_meanwhile)
+    assert store.get(KEY) == store.root / KEY
+    assert not list((store.root / "quarantine").iterdir())
+
+
+@pytest.mark.parametrize("change", ["pruned", "files"])
+def test_a_manifest_that_lies_about_what_was_pruned_is_not_valid(change, tmp_path):
+    store = Store(tmp_path)
+    put(store)
+    store.prune(KEY, ["model.bin"])
+    manifest = json.loads((store.root / KEY / MANIFEST).read_text())
+    if change == "pruned":
+        del manifest["pruned"]
+    else:
+        manifest["files"] |= manifest["pruned"]
+    (store.root / KEY / MANIFEST).write_text(json.dumps(manifest))
+    assert store.get(KEY) is None
+
+
+def test_a_store_that_is_looked_at_is_left_as_it_is(tmp_path):
+    store = Store(tmp_path / "store")
+    put(store)
+    (store.root / KEY / "model.bin").write_bytes(b"spoilt")
+    before = sorted(store.files())
+    looked = existing_store(store.root)
+    assert looked.get(KEY) is None
+    assert looked.read("studies/none") is None
+    assert looked.lines("searches/none") == []
+    assert looked.holders() == {}
+    assert sorted(store.files()) == before
+
+
+def test_a_lease_that_is_taken_is_not_waited_for(store):
+    with store.attempt("studies/one") as owner:
+        assert owner is None
+        (holder,) = store.holders().values()
+        assert holder["alive"]
+    assert store.holders() == {}
+    other = _other_process(store)
+    try:
+        with store.attempt("studies/one") as owner:
+            assert owner["pid"] == other.pid
+    finally:
+        other.kill()
+        other.wait()
+    with store.attempt("studies/one") as owner:  # a dead one's is free at once
+        assert owner is None
+
+
+def _other_process(store):
+    """A process that holds the lease."""
+    code = "import sys, time; from trainables.remote import *; uri, mirror = sys.argv[1:]\n"
+    code += "s = RemoteStore(uri, mirror) if '://' in uri else Store(uri)\n"
+    code += "with s.attempt('studies/one') as owner:\n  print(owner, flush=True); time.sleep(600)"
+    arguments = [sys.executable, "-c", code, store.uri, str(store.root)]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "None\n"
+    return process
