@@ -27,6 +27,8 @@ Progress = Callable[[dict], None]
 Saved = Callable[[], None]
 Train = Callable[[TrialConfig, dict[str, Path], Path, Path, Progress | None, Watch | None, Saved | None], None]
 
+WEIGHTS = "model.safetensors"  # of a checkpoint: all that measures need and records do not
+
 # A latent below this share of its variance at initialisation, or whose one-step prediction is no better than the mean,
 # has collapsed. Effective rank alone does not tell.
 COLLAPSED_VARIANCE, COLLAPSED_ERROR = 0.01, 1.0
@@ -52,6 +54,9 @@ def run_trial(
         _check_tasks(config, data)
     checkpoint = _ensure_checkpoint(config, store, data, tell, train, watch)
     if read_json(checkpoint / "result.json")["status"] == "ok":
+        if (lacking := _unmeasured(config, store)) and store.get(ids.train_key(config), whole=True) is None:
+            logger.warning("its weights were removed, so it is trained again for %s", ", ".join(lacking))
+            checkpoint = _ensure_checkpoint(config, store, data, tell, train, watch, whole=True)
         for name in config.measures:
             _ensure_measure(config, store, name, checkpoint, data, tell, map)
     store.forget(_failure(config))
@@ -97,7 +102,7 @@ def ensure_floors(config: TrialConfig, store: Store) -> dict[str, list[list[bool
 
 def state(config: TrialConfig, store: Store) -> str:
     """ "done", "failed" (it crashed; the next run takes it up again) or "to run"."""
-    if _result(config, store) is not None and not _missing_measures(config, store):
+    if _result(config, store) is not None and not _lacks_measures(config, store):
         return "done"
     return "failed" if _error(config, store) else "to run"
 
@@ -111,7 +116,7 @@ def record_part(config: TrialConfig, store: Store) -> dict[str, Any]:
     """What the store knows of this trial; status "missing" or "crashed" while a stage is missing."""
     result = _result(config, store)
     record = {"trial": ids.train_key(config).split("/")[1], "config": flatten(config), "measures": {}, "tasks": []}
-    if result is None or _missing_measures(config, store):
+    if result is None or _lacks_measures(config, store):
         error = _error(config, store)
         return record | {"status": "crashed" if error else "missing", "error": error, "seconds": {}, **_no_provenance()}
     measured = _measured(config, store) if result["status"] == "ok" else []
@@ -153,13 +158,13 @@ def measure_values() -> list[dict[str, Any]]:
     ]
 
 
-def _ensure(store: Store, key: str, make: Callable[[Path], None]) -> Path:
-    """The store's folder of `key`, made in a fresh folder under its lease if it is not there."""
-    found = store.get(key)
+def _ensure(store: Store, key: str, make: Callable[[Path], None], whole: bool = False) -> Path:
+    """The store's folder of `key`, made in a fresh folder under its lease if it is not there, or not `whole`."""
+    found = store.get(key, whole=whole)
     if found is not None:
         return found
     with store.lease(key):
-        found = store.get(key)
+        found = store.get(key, whole=whole)
         if found is None:
             out = store.work(key) / "out"
             shutil.rmtree(out, ignore_errors=True)
@@ -171,7 +176,13 @@ def _ensure(store: Store, key: str, make: Callable[[Path], None]) -> Path:
 
 
 def _ensure_checkpoint(
-    config: TrialConfig, store: Store, data: dict[str, Path], tell: Progress, train: Train | None, watch: Watch | None
+    config: TrialConfig,
+    store: Store,
+    data: dict[str, Path],
+    tell: Progress,
+    train: Train | None,
+    watch: Watch | None,
+    whole: bool = False,
 ) -> Path:
     key = ids.train_key(config)
 
@@ -185,7 +196,7 @@ def _ensure_checkpoint(
         run(config, data, out.parent, out, told, watch, saver(store, key))
         write_json(out / "result.json", {"provenance": provenance(), **read_json(out / "result.json")})
 
-    return _ensure(store, key, make)
+    return _ensure(store, key, make, whole)
 
 
 def _ensure_measure(
@@ -200,12 +211,14 @@ def _ensure_measure(
     def make(out: Path) -> None:
         import time
 
-        from trainables.measures._trained import Trained
+        from trainables.measures._trained import Stored, Trained
         from trainables.provenance import provenance
 
         tell({"phase": "measure", "measure": name})
         began = time.perf_counter()
-        measured = plugins.load("measures", name).measure(Trained(checkpoint, data), config, map or _map)
+        keys = {split: ids.data_key(config, split) for split in data}
+        trained = Trained(checkpoint, data, Stored(store.uri, ids.train_key(config), keys))
+        measured = plugins.load("measures", name).measure(trained, config, map or _map)
         content = {"values": measured.values, "tasks": measured.tasks, "seconds": time.perf_counter() - began}
         content["commit"] = provenance()["commit"]
         write_json(out / "values.json", content)
@@ -229,10 +242,13 @@ def _result(config: TrialConfig, store: Store) -> dict[str, Any] | None:
     return store.document(ids.train_key(config), "result.json")
 
 
-def _missing_measures(config: TrialConfig, store: Store) -> bool:
-    if _result(config, store)["status"] != "ok":
-        return False
-    return any(store.document(ids.measure_key(config, name), "values.json") is None for name in config.measures)
+def _lacks_measures(config: TrialConfig, store: Store) -> bool:
+    return _result(config, store)["status"] == "ok" and bool(_unmeasured(config, store))
+
+
+def _unmeasured(config: TrialConfig, store: Store) -> list[str]:
+    """The measures of which the store has no values."""
+    return [name for name in config.measures if store.document(ids.measure_key(config, name), "values.json") is None]
 
 
 def _measured(config: TrialConfig, store: Store) -> list[dict[str, Any]]:

@@ -5,8 +5,11 @@ A node is a mirror of its own; the storage is moto's S3 behind HTTP on this mach
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,9 +19,10 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from trainables import _manifest, pipeline, training
+from trainables import ids, pipeline, training
 from trainables._objects import Objects
 from trainables.files import read_json
+from trainables.measures._trained import Stored, Trained
 from trainables.remote import RemoteStore, existing_store, open_store
 from trainables.store import Store, StoreError
 
@@ -41,6 +45,7 @@ def storage():
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "not-a-secret",
             "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_MAX_ATTEMPTS": "1",
         }.items():
             patch.setenv(name, value)
         Objects(f"s3://{BUCKET}")._fs.mkdir(BUCKET)
@@ -175,7 +180,8 @@ def test_a_missing_object_and_a_damaged_document_make_the_entry_nothing(node):
 
 def test_a_manifest_that_names_a_file_elsewhere_is_not_followed(node, tmp_path):
     a, files = node("a"), {"../../evil": [1, "0123456789abcdef"]}
-    manifest = {"key": KEY, "files": files, "seal": _manifest._seal(KEY, files)}
+    seal = hashlib.blake2b(json.dumps([KEY, files], sort_keys=True).encode(), digest_size=32).hexdigest()
+    manifest = {"key": KEY, "files": files, "seal": seal}
     a._objects.write(f"{KEY}/manifest.json", json.dumps(manifest).encode())
     a._objects.write(f"{KEY}/0123456789abcdef/../../evil", b"1")
     assert node("b").get(KEY) is None
@@ -407,6 +413,27 @@ def test_a_trial_of_one_node_is_done_and_the_same_on_another(node, tiny):
     assert objects(b, "work") == [] and [name for name in objects(b, "leases") if "~" in name] == []
     other = tiny("smwm", measures__probe_r2__fit=150)
     assert pipeline.run_trial(other, b, train=untouched)["measures"]["probe_r2"] is not None
+
+
+def test_a_planning_actor_on_another_node_gets_what_it_needs_from_the_store(uri, tiny, data, monkeypatch, tmp_path):
+    config = tiny("smwm", optim__steps=3)
+    keys = {split: ids.data_key(config, split) for split in ("train", "test")}
+    monkeypatch.setenv("WM_CACHE", str(tmp_path / "a"))
+    a = open_store(uri)
+    for split, key in keys.items():
+        a.put(key, shutil.copytree(data(config)[split], a.work(key), dirs_exist_ok=True))
+    train(config, a, data(config))
+    folders = {split: a.get(key) for split, key in keys.items()}
+    key = ids.train_key(config)
+    sent = pickle.dumps(Trained(a.get(key), folders, Stored(uri, key, keys)))
+    assert pickle.loads(sent).folder == a.get(key)
+    a.root.rename(tmp_path / "gone")
+    received = pickle.loads(sent)
+    assert received.result["steps"] == 3 and received.model and len(received.episodes("test").length) == 6
+    a.root.rename(tmp_path / "gone too")
+    a._objects.remove(objects(a, key))
+    with pytest.raises(StoreError, match=f"has lost {key}"):
+        pickle.loads(sent)
 
 
 def untouched(*_):

@@ -17,6 +17,8 @@ from trainables import training
 from trainables.config import TrialConfig
 from trainables.files import read_json
 from trainables.model import WorldModel
+from trainables.remote import open_store
+from trainables.store import StoreError
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
@@ -30,11 +32,21 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """Where another node finds what a measure is given."""
+
+    uri: str  # of the store
+    checkpoint: str  # key
+    data: dict[str, str]  # split -> key
+
+
+@dataclass(frozen=True)
 class Trained:
-    """A finished training; picklable, so that it can be sent to planning actors."""
+    """A finished training; picklable, so that it can be sent to planning actors, on other nodes if it is `stored`."""
 
     folder: Path  # of the checkpoint
     data: dict[str, Path]  # split -> episodes
+    stored: Stored | None = None
 
     @cached_property
     def model(self) -> WorldModel:
@@ -51,7 +63,7 @@ class Trained:
         return Episodes(self.data[split])
 
     def __reduce__(self) -> tuple:
-        return Trained, (self.folder, self.data)
+        return _received, (self.folder, self.data, self.stored)
 
     @torch.inference_mode()
     def latents(self, split: str, rows: np.ndarray) -> Tensor:
@@ -61,6 +73,17 @@ class Trained:
         frames = self.episodes(split)
         latents = [self.model.encode(training.frames(frames.pixels(part)[None], device))[0] for part in parts]
         return torch.cat(latents).flatten(1).float().cpu()
+
+
+def _received(folder: Path, data: dict[str, Path], stored: Stored | None) -> Trained:
+    """The training as it lies on this node, brought here from the store if this is another one."""
+    if stored is None or all(place.exists() for place in (folder, *data.values())):
+        return Trained(folder, data, stored)
+    store = open_store(stored.uri)
+    found = {key: store.get(key) for key in (stored.checkpoint, *stored.data.values())}
+    if None in found.values():
+        raise StoreError(f"the store {stored.uri} has lost {', '.join(key for key in found if found[key] is None)}")
+    return Trained(found[stored.checkpoint], {split: found[key] for split, key in stored.data.items()}, stored)
 
 
 def load_model(folder: Path) -> WorldModel:
