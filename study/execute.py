@@ -7,11 +7,10 @@ Imports Ray, whose environment `study.cluster.quieten` sets beforehand.
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,14 +31,13 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from search_spaces._sweep import Trial
 from study.cluster import LOOK_SECONDS, QUIET_SECONDS, Joined, cluster
+from study.failures import causes, check_written
 from study.sharing import Sharing
 from study.sources import Source
 from trainables.config import TrialConfig
-from trainables.store import Store, StoreError
+from trainables.store import Store
 from trainables.trial import cell, resources, trial
 
-# What a store says that cannot be written just now; no other trial can succeed either.
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
 # A process or node is gone. What the code of a trial raises in Ray Train is none of its ControllerErrors.
 DIED = (
     *(RayActorError, WorkerCrashedError, RaySystemError, ControllerError),
@@ -227,10 +225,9 @@ class Callback(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Tune's: the trial raised, or its process is gone."""
         self._free(trial)
-        ours, text, causes = self._asked.of(trial), _text(trial), list(_causes(_error(trial)))
-        if unwritable := next(filter(_unwritable, causes), None):
-            raise StoreError(f"{unwritable}")
-        record = self._asked.source.crashed(ours, text, any(isinstance(cause, DIED) for cause in causes))
+        ours, text, error = self._asked.of(trial), _text(trial), _error(trial)
+        check_written(error)
+        record = self._asked.source.crashed(ours, text, any(isinstance(cause, DIED) for cause in causes(error)))
         self._asked.sharing.learn(ours.config)
         if record is not None:
             self._tell(ours, record)
@@ -273,20 +270,3 @@ def _error(trial: Any) -> BaseException | None:
     """What the trial raised, as Tune wrote it to a folder of this process's own moments ago."""
     file = trial.pickled_error_file
     return cloudpickle.loads(Path(file).read_bytes()) if file and Path(file).exists() else None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what it was raised from, and what Ray Train or its workers raised."""
-    if error is None:
-        return
-    yield error
-    belows = (
-        getattr(error, name, None) for name in ("cause", "__cause__", "controller_failure", "health_check_failure")
-    )
-    for below in (*belows, *getattr(error, "worker_failures", {}).values()):
-        if isinstance(below, BaseException) and below is not error:
-            yield from _causes(below)
-
-
-def _unwritable(error: BaseException) -> bool:
-    return isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in UNWRITABLE)

@@ -14,8 +14,10 @@ import typer
 import search_spaces
 from study import plan as plans
 from study.drive import Places, Work, run
+from study.failures import unwritable
 from study.uris import check_uri, default_uri, hidden, host_and_port
 from trainables.paths import parse_settings
+from trainables.remote import existing_store, open_store
 from trainables.settings import ConfigError
 from trainables.store import Store, StoreError
 
@@ -33,7 +35,7 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", help="path=value, any number of times")] = None,
     budget: Annotated[str | None, typer.Option(metavar="N", help="trials of a search, its own otherwise")] = None,
     at_most: Annotated[str | None, typer.Option(metavar="N", help="trials at a time, all that fit otherwise")] = None,
-    store: Annotated[str, typer.Option(metavar="PATH", help="everything that is kept lies below it")] = "runs",
+    store: Annotated[str, typer.Option(metavar="PATH or URI", help="everything that is kept lies below it")] = "runs",
     tracking_uri: Annotated[str | None, typer.Option(help="of MLflow; a database in the store otherwise")] = None,
     address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a Ray cluster; our own otherwise")] = None,
 ) -> None:
@@ -48,14 +50,16 @@ def main(
         if trials and not study.sweep.search:
             raise ConfigError(f"budget: {sweep} is no search, it has {len(study.trials)} trials; leave --budget out")
         if plan:
-            return _show_plan(study, Work(study, _existing(store), trials).plan)
-        opened = Store(store)
+            return _show_plan(study, Work(study, existing_store(store), trials).plan)
+        opened = open_store(store)
         work = Work(study, opened, trials)
         if report_:
             return _show_report(work.report(typer.echo)[0])
         uri = tracking_uri or default_uri(opened)
         _run(work, study, opened, Places(tracking_uri=uri, address=address, at_most=at_most))
     except (ConfigError, StoreError) as error:
+        if unwritable(error):
+            _stop(error)
         _refuse(str(error))
 
 
@@ -80,11 +84,6 @@ def _check_places(store: str, tracking_uri: str | None, address: str | None) -> 
         check_uri(tracking_uri)
     if address is not None:
         host_and_port(address)
-
-
-def _existing(store: str) -> Store | None:
-    """The store if there is one: a plan writes nothing."""
-    return Store(store) if (Path(store).expanduser() / "leases").is_dir() else None
 
 
 def _count(option: str, text: str | None) -> int | None:
@@ -130,8 +129,7 @@ def _run(work: Work, study: plans.Study, store: Store, places: Places) -> None:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
     except StoreError as error:
-        typer.echo(f"error: {error}\nstopped; the same command goes on from here once that is mended", err=True)
-        raise typer.Exit(1) from None
+        _stop(error)
     _show_report(folder)
     here = store.root == ROOT / "runs" and places.tracking_uri == default_uri(store)
     typer.echo(f"MLflow: {'make ui' if here else _ui(places.tracking_uri)}")
@@ -150,6 +148,11 @@ def _ui(uri: str) -> str:
         return hidden(uri)
     ui = f"{sys.executable} -m mlflow ui --workers 1 --backend-store-uri {hidden(uri)}"
     return f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {ui}"
+
+
+def _stop(error: Exception) -> NoReturn:
+    typer.echo(f"error: {error}; the same command goes on from here once that is mended", err=True)
+    raise typer.Exit(1) from None
 
 
 def _refuse(message: str) -> NoReturn:
