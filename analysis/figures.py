@@ -31,6 +31,7 @@ STYLE = {
     "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.8,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "svg.hashsalt": "wm-study",  # the same ids, hence bytes, every time
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#5d3a9b")  # Okabe and Ito
@@ -75,11 +76,11 @@ def _panels(study: Study, beside: int, stepped: bool) -> tuple[Figure, Axes, lis
     return figure, axes["main"], [panel for name, panel in axes.items() if name != "main"]
 
 
-def save(figure: Figure, folder: Path | str) -> None:
-    """figure.png and figure.svg, with the same bytes for the same figure: no dates, no version, no random ids."""
+def save(figure: Figure, folder: Path | str, name: str = "figure") -> None:
+    """<name>.png and <name>.svg, with the same bytes for the same figure: no dates, no version, no random ids."""
     with matplotlib.rc_context(STYLE):
-        figure.savefig(Path(folder) / "figure.png", metadata={"Software": None})
-        figure.savefig(Path(folder) / "figure.svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(Path(folder) / f"{name}.png", metadata={"Software": None})
+        figure.savefig(Path(folder) / f"{name}.svg", metadata={"Date": None, "Creator": None})
 
 
 def positions(study: Study, trials: Mapping[tuple[str, int], Record]) -> tuple[list[float], str | None]:

@@ -1,8 +1,9 @@
 """What a trial leaves behind and what a study declared: the schema, one row per trial, and the Parquet file.
 
-`Record` and `Study` are the only place that knows these formats. In the frame and the file a measure is a column
-`measure.<name>`, a part of the time spent `seconds.<name>` and a setting `config.<path>`; a setting is JSON text (as in
-MLflow), so that null, absent, 1 and "1" stay apart and a column may mix types.
+`Record` and `Study` are the only place that knows these formats, but for a study's search (`search_records`). In the
+frame and the file a measure is a column `measure.<name>`, a part of the time spent `seconds.<name>` and a setting
+`config.<path>`; a setting is JSON text (as in MLflow), so that null, absent, 1 and "1" stay apart and a column may mix
+types.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any, Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
+
+from analysis.search_records import Measure, Search
 
 STATUSES = ("ok", "collapsed", "diverged", "crashed", "missing")
 Status = Literal["ok", "collapsed", "diverged", "crashed", "missing"]
@@ -52,19 +55,6 @@ class Record(BaseModel):
         return found
 
 
-class Measure(BaseModel):
-    """How to read one number that trials report."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    name: str
-    unit: str = ""
-    higher_is_better: bool | None = None
-    timed: bool = False  # measured time: differs between reruns
-    least: float | None = None  # that a value can be
-    most: float | None = None
-
-
 class Arm(BaseModel):
     """A config without its seed: what it changes, by dotted path."""
 
@@ -95,6 +85,7 @@ class Study(BaseModel):
     measures: list[Measure] = []
     floors: dict[str, list[list[bool]]] = {}  # policy -> solved, per repeat and task
     notes: list[str] = []
+    search: Search | None = None  # how the arms were found, if they were
 
     @property
     def measured_alike(self) -> bool:

@@ -1,4 +1,4 @@
-"""The report of a study: a folder with the table, the figure, the records and the declaration."""
+"""The report of a study: a folder with the table, the figure, the records, the declaration and what a search found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis import figures, tables
+from analysis import figures, search, search_figures, tables
 from analysis import records as trial_records
 from analysis.records import Record, Study
 
@@ -19,12 +19,16 @@ FILES = (
     "figure.svg",
     "study.json",
 )
+SEARCH_FILES = ("search.csv", "search.png", "search.svg")  # beside FILES where arms were searched for
 
 
 def write_report(
     folder: Path | str, study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]
 ) -> Path:
-    """Write FILES into `folder` and return it. Trials that crashed or were never run are shown as such."""
+    """Write FILES, and SEARCH_FILES of a search, into `folder` and return it.
+
+    Trials that crashed or were never run are shown as such, and so is a search that nothing has confirmed yet.
+    """
     folder, study, found = Path(folder), Study.model_validate(study), trial_records.parse(records)
     folder.mkdir(parents=True, exist_ok=True)
     trial_records.write(found, folder / "records.parquet")
@@ -33,4 +37,7 @@ def write_report(
     (folder / "table.tex").write_text(tables.latex(study, found), encoding="utf-8")
     tables.summary(study, found).write_csv(folder / "table.csv")
     figures.save(figures.draw(study, found), folder)
+    if study.search is not None:
+        search.table(study.search).write_csv(folder / "search.csv")
+        figures.save(search_figures.draw(study), folder, "search")
     return folder

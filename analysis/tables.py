@@ -8,19 +8,18 @@ from typing import Any
 
 import polars as pl
 
-from analysis import captions
+from analysis import captions, search_text
+from analysis.cells import DIFFERENCE, MEAN, grid, number, with_interval
 from analysis.records import Record, Study, parse
 from analysis.summary import is_rate, plan, summary
 
 __all__ = ["latex", "markdown", "summary"]
 
 Row = dict[str, Any]
-MEAN = ("mean", "low", "high")
-DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 
 def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]) -> str:
-    """table.md: setting, primary measure, other measures, notes; measured times in a block of their own at the end.
+    """table.md: setting, primary measure, other measures, notes; measured times in a block of their own; a search.
 
     Parts of a measure, like `component_share/3`, are left to table.csv.
     """
@@ -40,6 +39,7 @@ def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, An
         ["**Take note**", "", *(f"- {line}" for line in warnings)] if warnings else [],
         captions.intervals(study, table),
         ["**Measured times** (these differ from run to run)", "", *timed] if timed else [],
+        *search_text.blocks(study, records, table),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 
@@ -51,16 +51,18 @@ def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] 
     header, rows = _primary_cells(study, records, table)
     notes = captions.setting(study, records) + captions.warnings(study, trials, table)
     notes += captions.unplanned(study, records) + captions.intervals(study, table)
+    notes += search_text.notes(study, records, table)
     body = [" & ".join(_escape(cell) for cell in row) + r" \\" for row in [header, *rows]]
     floors = table.filter(role="floor").height
     rules = [r"\toprule", body[0], r"\midrule", *body[1 : len(body) - floors]]
     rules += [r"\midrule", *body[len(body) - floors :]] if floors else []
+    caption = " ".join([captions.short(study, records, table), *search_text.short(study)])
     lines = [
         "% needs \\usepackage{booktabs}",
         *(f"% {' '.join(note.split())}" for note in [captions.title(study), *notes]),
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_escape(captions.short(study, records, table))}}}",
+        rf"\caption{{{_escape(caption)}}}",
         rf"\label{{tab:{study.sweep}-{study.world}-{study.scale}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
         *rules,
@@ -71,25 +73,8 @@ def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] 
     return "\n".join(lines) + "\n"
 
 
-def number(value: float | None, rate: bool, sign: str = "") -> str:
-    """A measure for people: rates in percent with one digit, others with four significant ones."""
-    if value is None:
-        return ""
-    return f"{value * 100 + 0.0:{sign}.1f}" if rate else f"{value:{sign}.4g}"
-
-
-def with_interval(row: Row, names: tuple[str, str, str], sign: str = "") -> str:
-    """`93.0 [84.1, 97.1]`; with trials missing from the mean `80.0 (2/3)`; a dash where there is nothing."""
-    mean, low, high = (row[name] for name in names)
-    rate = is_rate(row["measure"])
-    text = number(mean, rate, sign) or "–"
-    if names[0] == "mean" and row["failed"]:
-        text += f" ({row['seeds']}/{row['planned']})"
-    return text if low is None else f"{text} [{number(low, rate, sign)}, {number(high, rate, sign)}]"
-
-
 def _primary(study: Study, records: list[Record], table: pl.DataFrame) -> list[str]:
-    return _grid(*_primary_cells(study, records, table))
+    return grid(*_primary_cells(study, records, table))
 
 
 def _primary_cells(study: Study, records: list[Record], table: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -144,15 +129,7 @@ def _wide(study: Study, table: pl.DataFrame) -> list[str]:
         ]
         for name, found in by_measure.items()
     ]
-    return _grid(header, cells) if cells else []
-
-
-def _grid(header: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table with columns padded to one width, so that it reads well in a terminal, too."""
-    cells = [[cell.replace("|", r"\|") for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    lines = ["| " + " | ".join(f"{cell:<{n}}" for cell, n in zip(row, widths, strict=True)) + " |" for row in cells]
-    return [lines[0], "|" + "|".join("-" * (n + 2) for n in widths) + "|", *lines[1:]]
+    return grid(header, cells) if cells else []
 
 
 TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "²": "$^2$"}

@@ -89,3 +89,90 @@ def mixed(make_record):
     small = [make_record("small", seed, 95 + seed) for seed in range(3)]
     base = [make_record("base", seed, 10, "collapsed") for seed in range(2)]
     return [*tiny, *small, *base, make_record("base", 2, status="diverged")]
+
+
+OBJECTIVES = {
+    "success_rate": {"name": "success_rate", "unit": "of tasks", "higher_is_better": True, "timed": False},
+    "parameters": {"name": "parameters", "unit": "", "higher_is_better": False, "timed": False},
+    "planning_seconds": {"name": "planning_seconds", "unit": "s per plan", "higher_is_better": False, "timed": True},
+}
+SPACE = {
+    "terms.sigreg.weight": {"kind": "log", "low": 0.001, "high": 1.0},
+    "encoder": {"kind": "choice", "values": ["conv", "vit"]},
+    "encoder.depth": {"kind": "integers", "low": 1, "high": 8, "when": ["encoder", "vit"]},
+    "predictor.dropout": {"kind": "uniform", "low": 0.0, "high": 0.3},
+}
+DEFAULT = {"terms.sigreg.weight": 0.01, "encoder": "conv", "predictor.dropout": 0.1}
+
+
+@pytest.fixture
+def point():
+    """A trial of a search by its number and success rate; settings are the default's where none are given."""
+
+    def make(number, success=None, state="complete", params=None, **changes):
+        values = {} if success is None else {"success_rate": success, "parameters": 400_000 + 1000 * number}
+        return {
+            "number": number,
+            "trial": f"t{number}",
+            "params": DEFAULT | {"terms.sigreg.weight": 0.02 + 0.01 * number} | (params or {}),
+            "state": state,
+            "values": values,
+            "feasible": True if values else None,
+            "constraints": {},
+            "step": {"complete": 1000, "known": 0, "open": 0}.get(state, 300),
+            "steps": 1000,
+            "seconds": 60.0,
+            "note": {0: "default"}.get(number),
+            "error": "Traceback ...\nValueError: out of memory" if state == "failed" else None,
+        } | changes
+
+    return make
+
+
+@pytest.fixture
+def make_search(point):
+    """A finished search of one objective whose trial 3 won, with a trial of every state unless others are given."""
+
+    def make(trials=None, objectives=("success_rate",), **changes):
+        if trials is None:
+            trials = [point(0, 0.85), point(1, 0.5), point(2, 0.9), point(3, 0.95)]
+            trials += [
+                point(i, state=state) for i, state in enumerate(("pruned", "collapsed", "diverged", "failed"), 4)
+            ]
+            trials += [point(8, 0.7, "known", note="warm start")]
+        return {
+            "sampler": "tpe",
+            "seed": 0,
+            "budget": sum(trial["state"] != "known" for trial in trials),
+            "split": "validation",
+            "tuning_seeds": [1000],
+            "prune": {"kind": "asha", "monitor": "probe_r2", "factor": 3},
+            "objectives": [OBJECTIVES[name] for name in objectives],
+            "constraints": [],
+            "space": SPACE,
+            "trials": trials,
+            "importance": {},
+            "front": [],
+            "best": None,
+            "confirmed": {},
+            "spent": {"trials": 8, "steps": 5200, "full_steps": 8000, "hours": 0.71},
+        } | changes
+
+    return make
+
+
+@pytest.fixture
+def searched(make_study, make_search):
+    """A study of the default and an arm that a search found."""
+
+    def make(search=None, **changes):
+        study = make_study(("tuned", "default"), search=search or make_search(confirmed={"tuned": 3}), published={})
+        return study | {"arms": study["arms"][::-1]} | changes
+
+    return make
+
+
+@pytest.fixture
+def confirmations(make_record):
+    """Three seeds of the default and of the arm that was found, which solved fewer tasks than when it was chosen."""
+    return [make_record(arm, seed, n + seed) for arm, n in (("default", 83), ("tuned", 89)) for seed in range(3)]

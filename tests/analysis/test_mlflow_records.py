@@ -5,8 +5,9 @@ import math
 
 import pytest
 
-from analysis.mlflow_records import read_mlflow
+from analysis.mlflow_records import read_mlflow, read_mlflow_search
 from analysis.records import frame
+from analysis.search_records import SearchTrial
 
 KEY = "predictor_size-two_room-local"
 
@@ -104,3 +105,66 @@ def test_an_unknown_study_is_an_error_that_names_it(write, uri, make_record):
     assert len(read_mlflow(uri, "it's known")) == 1
     with pytest.raises(ValueError, match="no run tagged study = 'nothing'"):
         read_mlflow(uri, "nothing")
+
+
+def searching(client, run, trial, start=None):
+    """Log a search's trial as a child of the same parent as `run`."""
+    known = client.get_run(run)
+    tags = {"phase": "search", "arm": f"trial {trial['number']}", "seed": "1000", "trial": trial["trial"]}
+    tags |= {name: str(trial[name]) for name in ("number", "state", "note") if trial.get(name) is not None}
+    tags["mlflow.parentRunId"] = known.data.tags["mlflow.parentRunId"]
+    new = client.create_run(known.info.experiment_id, tags=tags, start_time=start).info.run_id
+    for path, value in trial["params"].items():
+        client.log_param(new, f"search/{path}", json.dumps(value))
+        client.log_param(new, path, "of the config")
+    metrics = {f"objective/{name}": value for name, value in trial["values"].items()}
+    metrics |= {f"constraint/{name}": value for name, value in trial["constraints"].items()}
+    metrics |= {"search/step": trial["step"], "search/steps": trial["steps"], "seconds/search": trial["seconds"]}
+    for name, value in metrics.items():
+        if value is not None:
+            client.log_metric(new, name, value)
+    for step in (100, 300, 200):
+        client.log_metric(new, "monitor/probe_r2", step / 1000, step=step)
+    return new
+
+
+def test_trials_of_a_search_are_no_records_and_come_back_by_number(write, client, uri, mixed, point):
+    run = write("searched", mixed)[0]
+    trials = [
+        point(0, 0.85, constraints={"planning_seconds": 0.5}),
+        point(2, state="pruned"),
+        point(1, params={"encoder": "vit", "encoder.depth": 4, "flag": True, "nothing": None}, state="failed"),
+    ]
+    for trial in trials:
+        searching(client, run, trial)
+    assert frame(read_mlflow(uri, "searched")).equals(frame(mixed))
+    back = read_mlflow_search(uri, "searched")
+    wanted = [trial | {"feasible": None, "error": None} for trial in sorted(trials, key=lambda t: t["number"])]
+    assert [SearchTrial.model_validate({k: x for k, x in row.items() if k != "monitors"}) for row in back] == [
+        SearchTrial.model_validate(trial) for trial in wanted
+    ]
+    assert [row["monitors"] for row in back] == [{"probe_r2": 0.3}] * 3
+
+
+def test_a_trial_of_a_search_that_has_not_ended_is_open_and_its_newest_run_counts(write, client, uri, mixed, point):
+    run = write("open search", mixed)[0]
+    trial = point(7) | {"state": None, "step": None, "steps": None, "seconds": None}
+    new = searching(client, run, trial)
+    client.delete_tag(new, "number")
+    (back,) = read_mlflow_search(uri, "open search")
+    assert (back["number"], back["state"], back["step"], back["values"]) == (7, "open", None, {})
+    later = client.get_run(new).info.start_time + 1000
+    searching(client, run, point(7, 0.9), start=later)
+    (back,) = read_mlflow_search(uri, "open search")
+    assert (back["state"], back["values"]["success_rate"]) == ("complete", 0.9)
+
+
+def test_warm_starts_and_studies_without_a_search_have_no_trials_of_one(write, client, uri, mixed, point):
+    run = write("no search", mixed)[0]
+    assert read_mlflow_search(uri, "no search") == []
+    new = searching(client, run, point(1, 0.9))
+    client.delete_tag(new, "number")
+    client.set_tag(new, "arm", "known 3f2a")
+    assert read_mlflow_search(uri, "no search") == []
+    with pytest.raises(ValueError, match="no run tagged study = 'nothing'"):
+        read_mlflow_search(uri, "nothing")

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from analysis import records as trial_records
-from analysis.report import FILES, write_report
+from analysis.report import FILES, SEARCH_FILES, write_report
 from analysis.tables import summary
 
 
@@ -61,3 +61,25 @@ def test_a_second_report_replaces_the_first(make_study, mixed, make_record, tmp_
     write_report(tmp_path, make_study(), mixed)
     write_report(tmp_path, make_study(), [*mixed[:2], make_record("tiny", 2, 88), *mixed[3:]])
     assert "84.0 [" in (tmp_path / "table.md").read_text()
+
+
+def test_the_report_of_a_search_has_its_files_and_their_bytes_do_not_depend_on_order(searched, confirmations, tmp_path):
+    study = searched()
+    again = study | {"search": study["search"] | {"trials": study["search"]["trials"][::-1]}}
+    first = write_report(tmp_path / "a", study, confirmations)
+    second = write_report(tmp_path / "b", again, confirmations[::-1])
+    assert sorted(file.name for file in first.iterdir()) == sorted(FILES + SEARCH_FILES)
+    for name in FILES + SEARCH_FILES:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    rebuilt = json.loads((first / "study.json").read_text())
+    third = write_report(tmp_path / "c", rebuilt, trial_records.read(first / "records.parquet"))
+    for name in FILES + SEARCH_FILES:
+        assert (first / name).read_bytes() == (third / name).read_bytes(), name
+
+
+def test_a_search_that_nothing_has_confirmed_yet_gets_its_report(searched, make_search, tmp_path):
+    study = searched(make_search(), floors={})
+    folder = write_report(tmp_path, study | {"arms": study["arms"][:1]}, [])
+    assert sorted(file.name for file in folder.iterdir()) == sorted(FILES + SEARCH_FILES)
+    assert "– (0/3)" in (folder / "table.md").read_text()
+    assert pl.read_csv(folder / "search.csv").height == 9
