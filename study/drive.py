@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from study import claim, interrupts, keep, report
 from study import plan as plans
-from study import report
-from study.search import Searching
 from study.sources import Arms, Source
 from trainables.store import Store
+
+if TYPE_CHECKING:
+    from study.search import Searching
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a study's things are: MLflow's tracking URI, a Ray cluster's address (None for one of our own)."""
+    """Where a study runs and is kept: MLflow's tracking URI, a Ray cluster's address (None for one of our own)."""
 
     tracking_uri: str
     address: str | None = None
     at_most: int | None = None  # trials at a time; None for as many as the cluster has room for
+    keep: str = "all"  # what stays of the weights when the study is complete, see `keep`
 
 
 class Work:
@@ -33,7 +36,7 @@ class Work:
 
     def __init__(self, study: plans.Study, store: Store | None, budget: int | None = None):
         self._study, self._store = study, store
-        self.searching = Searching(study, store, budget) if study.sweep.search else None
+        self.searching = _searching(study, store, budget) if study.sweep.search else None
 
     @property
     def plan(self) -> plans.Plan:
@@ -44,6 +47,17 @@ class Work:
     def study(self) -> plans.Study:
         """The study with the arms that are known by now."""
         return self.searching.confirmed if self.searching else self._study
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The search's budget and journal, for the study's note."""
+        found = self.searching
+        return {"budget": found and found.budget, "journal": found and found.candidates.key}
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """What the arms that a search found change, by name."""
+        return {arm.name: arm.changes for arm in self.study.sweep.arms} if self.searching else {}
 
     def source(self) -> Source:
         """The trials that are to run."""
@@ -63,30 +77,53 @@ class Work:
         return folder, [*(self.searching.records() if self.searching else []), *pairs]
 
 
-def run(work: Work, study: plans.Study, store: Store, places: Places, say: Say) -> tuple[Path, bool]:
+def _searching(study: plans.Study, store: Store | None, budget: int | None) -> Searching:
+    from study.search import Searching  # which brings Optuna along
+
+    return Searching(study, store, budget)
+
+
+def run(study: plans.Study, store: Store, budget: int | None, places: Places, say: Say) -> tuple[Path, bool]:
     """Run what is missing, then report; the report's folder, and whether every trial of the study has its result.
 
-    Raises KeyboardInterrupt when it is stopped, ConfigError for what the cluster cannot do, StoreError when the store
-    can no longer be written.
+    Raises KeyboardInterrupt when it is stopped, ConfigError for what the cluster cannot do or if another process runs
+    the study, StoreError when the store can no longer be written.
     """
+    with claim.claimed(study, store), interrupts.stoppable():
+        return _run(Work(study, store, budget), study, store, places, say)  # read now that nobody else adds to it
+
+
+def _run(work: Work, study: plans.Study, store: Store, places: Places, say: Say) -> tuple[Path, bool]:
     from study.tracking import Tracker
 
     console, plan = Console(stderr=True), work.plan
     say(f"{study.key}: {study.sweep.question}\n{plans.summary(plan)}")
-    report.check_writable(study, store)
+    note = claim.Note(study, store, **work.about)
     tracker = Tracker(
         study, store, places.tracking_uri, lambda text: console.print(f"[yellow]warning:[/] {escape(text)}")
     )
     if plan.open:
-        _execute(work, plan, study, store, tracker, places, console)
+        note.begin(planned.trial for planned in plan.planned if planned.known)
+        _execute(work, plan, study, store, [tracker, note], places, console)
     folder, pairs = work.report(say)
     tracker.complete(pairs, folder)
     mine = [record for trial, record in pairs if trial.watch is None and trial.seed in study.seeds]
-    return folder, not any(record["status"] in ("crashed", "missing") for record in mine)
+    complete = not any(record["status"] in ("crashed", "missing") for record in mine)
+    if complete:
+        note.complete([trial for trial, _ in pairs], work.found)
+    if complete and places.keep != "all":
+        say(keep.apply(places.keep, study, store, pairs))
+    return folder, complete
 
 
 def _execute(
-    work: Work, plan: plans.Plan, study: plans.Study, store: Store, tracker: Any, places: Places, console: Console
+    work: Work,
+    plan: plans.Plan,
+    study: plans.Study,
+    store: Store,
+    listeners: list[Any],
+    places: Places,
+    console: Console,
 ) -> None:
     from study import cluster, progress
 
@@ -97,7 +134,8 @@ def _execute(
 
     try:
         with progress.Progress(plan, study.sweep.primary, console) as shown:
-            execute(work.source(), store, [shown, tracker], address=places.address, at_most=places.at_most)
+            execute(work.source(), store, [shown, *listeners], address=places.address, at_most=places.at_most)
     except KeyboardInterrupt:
-        tracker.stop()
+        with interrupts.shielded():
+            listeners[0].stop()
         raise

@@ -17,7 +17,7 @@ def shown(study, store, terminal=False):
     """(display, what it wrote so far)"""
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=200, color_system=None)
-    return progress.Progress(plans.plan(study, store), store, "success_rate", console), file
+    return progress.Progress(plans.plan(study, store), "success_rate", console), file
 
 
 def train(step, warnings=()):

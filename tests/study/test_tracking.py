@@ -49,7 +49,7 @@ def _complete(study, store, uri, trials, folder):
             tracker.reported(trial, {"points": piece})
         tracker.finished(trial, pipeline.record_part(trial.config, store))
     records = report.records(study, store)
-    tracker.complete(records, folder)
+    tracker.complete(list(zip(study.trials, records, strict=True)), folder)
     return warnings
 
 
