@@ -42,8 +42,8 @@ PATIENCE = 60.0  # s to wait at the end for what is still to be written
 class Tracker:
     """Listener of `execute`. A thread does the writing: trials wait while the driver is busy, so it must not wait."""
 
-    def __init__(self, study: Study, store: Store, uri: str, warn: Callable[[str], None]):
-        self._study, self._store, self._uri, self._warn = study, store, uri, warn
+    def __init__(self, study: Study, store: Store, uri: str, warn: Callable[[str], None], artifacts: str | None = None):
+        self._study, self._store, self._uri, self._warn, self._artifacts = study, store, uri, warn, artifacts
         self._jobs: queue.Queue[Callable[[Runs], None] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
@@ -97,7 +97,9 @@ class Tracker:
     def _work(self) -> None:
         try:
             with self._store.lease("mlflow"):  # what is not there yet is made by one driver alone
-                runs = Runs(self._study, self._store, self._uri)
+                runs = Runs(self._study, self._store, self._uri, self._artifacts)
+            if runs.artifacts_elsewhere:
+                self._warn(f"MLflow keeps this sweep's artifacts where it began to: {runs.artifacts_elsewhere}")
             while (job := self._jobs.get()) is not None:
                 job(runs)
         except Exception as error:  # noqa: BLE001  MLflow lets through what its databases and servers raise
@@ -112,12 +114,17 @@ class Tracker:
 
 
 class Runs:
-    """The runs of one study; raises whatever MLflow does when the server cannot be reached."""
+    """The runs of one study; raises whatever MLflow does when the server cannot be reached.
 
-    def __init__(self, study: Study, store: Store, uri: str):
+    `artifacts` is a URI below which the files are kept: by default the server's own place, and the store's root where
+    `uri` is a database. A sweep keeps the place that it began with; `artifacts_elsewhere` tells if it is another.
+    """
+
+    def __init__(self, study: Study, store: Store, uri: str, artifacts: str | None = None):
         self._client = client(uri)
         self._study, self._store = study, store
-        self._experiment = self._find_experiment(uri)
+        self.artifacts_elsewhere: str | None = None
+        self._experiment = self._find_experiment(uri, artifacts)
         self._parent = self._find_parent()
         self._children = {_place(run.data.tags): run for run in children(self._client, self._parent)}
         self._records = {run.info.run_id: run.data.tags.get("record") for run in self._children.values()}
@@ -188,12 +195,15 @@ class Runs:
         for run in (*self._running, self._parent):
             self._client.set_terminated(run, "KILLED")
 
-    def _find_experiment(self, uri: str) -> str:
+    def _find_experiment(self, uri: str, artifacts: str | None) -> str:
         found = self._client.get_experiment_by_name(self._study.name)
-        if found:
-            return found.experiment_id
         served = urlparse(uri).scheme in ("http", "https")
-        location = None if served else (self._store.root / "artifacts" / self._study.name).as_uri()
+        place = artifacts or (None if served else (self._store.root / "artifacts").as_uri())
+        location = place and f"{place.rstrip('/')}/{self._study.name}"
+        if found:
+            if artifacts and found.artifact_location != location:
+                self.artifacts_elsewhere = found.artifact_location
+            return found.experiment_id
         return self._client.create_experiment(self._study.name, artifact_location=location)
 
     def _find_parent(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from urllib.parse import urlparse
 
 from trainables.settings import ConfigError
 from trainables.store import Store
 
+ARTIFACTS = {"s3": "boto3", "gs": "google-cloud-storage", "file": ""}  # what MLflow needs, by scheme
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 
 
@@ -25,8 +27,29 @@ def check_uri(uri: str) -> None:
         raise _wrong(uri, f"is not of the form {scheme}://USER:PASSWORD@HOST/DATABASE")
 
 
+def check_artifacts(uri: str) -> None:
+    """ConfigError for a URI that MLflow's artifacts cannot be kept below. Secrets in it are not repeated."""
+    if any(sign in uri for sign in "@?#"):
+        raise ConfigError("artifacts: credentials are taken from the environment, never from the URI")
+    scheme, _, place = uri.partition("://")
+    if scheme not in ARTIFACTS or not place.strip("/"):
+        forms = " or ".join(f"{known}://PLACE" for known in ARTIFACTS)
+        raise ConfigError(f"artifacts: {uri!r} is not of the form {forms}")
+    package = ARTIFACTS[scheme]
+    if package and not _installed(package):
+        raise ConfigError(f"artifacts: {uri} needs the package {package}: pip install {package}")
+
+
+def _installed(package: str) -> bool:
+    """Whether there is the package, which may lie in another one, as "google-cloud-storage" does."""
+    try:
+        return importlib.util.find_spec(package.replace("-", ".")) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def default_uri(store: Store) -> str:
-    """A database in the store."""
+    """A database in the store, in this node's mirror of it where that is no folder."""
     return f"sqlite:///{store.root}/mlflow.db"
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import pickle
 import shutil
 import subprocess
@@ -17,7 +16,6 @@ import time
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from trainables import ids, pipeline, training
 from trainables._objects import Objects
@@ -29,33 +27,6 @@ from trainables.store import Store, StoreError
 KEY = "train/ff00aa"
 CONTENT = {"model.bin": bytes(range(256)) * 20, "history/steps.json": b'{"loss": [1, 2]}'}
 REPOSITORY = Path(__file__).parents[2]
-BUCKET = "bucket"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def storage():
-    """A server, and the environment by which it is found."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_MAX_ATTEMPTS": "1",
-        }.items():
-            patch.setenv(name, value)
-        Objects(f"s3://{BUCKET}")._fs.mkdir(BUCKET)
-        yield
-    server.stop()
-
-
-@pytest.fixture
-def uri(request):
-    return f"s3://{BUCKET}/{abs(hash(request.node.name))}/runs"
 
 
 @pytest.fixture
@@ -509,7 +480,7 @@ def test_a_uri_that_cannot_be_is_refused_without_its_secrets(uri, message):
         assert SECRET not in str(refused.value)
 
 
-def test_storage_that_is_not_there_is_one_line_with_its_uri(tmp_path, monkeypatch):
+def test_storage_that_is_not_there_is_one_line_with_its_uri(storage, tmp_path, monkeypatch):
     monkeypatch.setenv("WM_CACHE", str(tmp_path / "cache"))
     for opened in (open_store, existing_store):
         with pytest.raises(StoreError, match=r"^the store s3://no-such-bucket/x cannot be .*[^\n]*$"):
