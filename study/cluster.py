@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from study import interrupts
 from study.capacity import Capacity, described, planned
 from study.shipping import runtime_env
 from study.uris import host_and_port
@@ -79,18 +80,20 @@ def cluster(address: str | None) -> Iterator[Joined]:
     }
     quiet = {"log_to_driver": False, "logging_level": "CRITICAL"}
     try:
-        if address:
-            _connect(address, **quiet)
-        else:
-            ray.init(**here, **quiet)
+        with interrupts.kept():
+            if address:
+                _connect(address, **quiet)
+            else:
+                ray.init(**here, **quiet)
         autoscaler = _read_autoscaler() if address else None
         if autoscaler:
             # Else Tune asks for one trial more than run, and nodes would come one by one.
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING)
         yield Joined(scratch, autoscaler)
     finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
+        with interrupts.shielded():
+            ray.shutdown()
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def check_reached(address: str) -> None:

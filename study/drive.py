@@ -103,7 +103,7 @@ def _run(work: Work, study: plans.Study, store: Store, places: Places, say: Say)
         study, store, places.tracking_uri, lambda text: console.print(f"[yellow]warning:[/] {escape(text)}")
     )
     if plan.open:
-        note.begin(planned.trial for planned in plan.planned if planned.known)
+        note.begin((planned.trial for planned in plan.planned if planned.known), work.found)
         _execute(work, plan, study, store, [tracker, note], places, console)
     folder, pairs = work.report(say)
     tracker.complete(pairs, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -160,9 +160,9 @@ def _past(store: Store, world: str, scale: str) -> list[tuple[dict[str, Any], fl
     trainings = [key for key in keys if key.count("/") == 1]
     measures = [key for key in keys if key.count("/") == 3]
     configs, results = (store.documents((key, name) for key in trainings) for name in ("config.json", "result.json"))
-    measured: Counter[str] = Counter()
+    measured: dict[str, list[Any]] = defaultdict(list)
     for key, values in zip(measures, store.documents((key, "values.json") for key in measures), strict=True):
-        measured["/".join(key.split("/")[:2])] += values["seconds"] if values else 0.0
+        measured["/".join(key.split("/")[:2])].append(values)
     parts = zip(configs, results, (measured[key] for key in trainings), strict=True)
     return [
         (settings, seconds)
@@ -171,13 +171,14 @@ def _past(store: Store, world: str, scale: str) -> list[tuple[dict[str, Any], fl
     ]
 
 
-def _spent(config: Any, result: Any, measuring: float) -> tuple[dict[str, Any], float] | None:
-    """The flat config of a training and its seconds.
+def _spent(config: Any, result: Any, measured: list[Any]) -> tuple[dict[str, Any], float] | None:
+    """The flat config of a training and its seconds, those of its measures included.
 
     None for what cannot be read, damaged or of an older version: it informs an estimate, and whoever needs it makes it
     again.
     """
     try:
-        return flatten(TrialConfig.model_validate(config)), result["seconds"] + measuring
+        seconds = result["seconds"] + sum(values["seconds"] for values in measured)
+        return flatten(TrialConfig.model_validate(config)), seconds
     except (ValueError, KeyError, TypeError):
         return None

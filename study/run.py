@@ -1,6 +1,6 @@
 """Run a sweep, look at its plan, or rebuild its report: `python study/run.py --sweep predictor_size`.
 
-Exit code 0 when the study is complete, 1 when a trial crashed, 2 for bad input, 130 when it was stopped.
+Exit code 0 when the study is complete, 1 when a trial crashed, 2 for bad input, 130 or 143 when it was stopped.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import search_spaces
+from study import interrupts, keep, report, status
 from study import plan as plans
 from study.drive import Places, Work, run
 from study.failures import unwritable
@@ -29,6 +30,7 @@ def main(
     list_: Annotated[bool, typer.Option("--list", help="show every sweep and end")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="show what would run and end")] = False,
     report_: Annotated[bool, typer.Option("--report", help="rebuild the tables from what there is and end")] = False,
+    status_: Annotated[bool, typer.Option("--status", help="show how a study, or every one, fares and end")] = False,
     scale: Annotated[str, typer.Option(help="trainables/scales/<scale>.py")] = "local",
     world: Annotated[str | None, typer.Option(help="envs/<world>.py, the sweep's own otherwise")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="N", help="seeds 0 to N-1, the sweep's own otherwise")] = None,
@@ -36,27 +38,33 @@ def main(
     budget: Annotated[str | None, typer.Option(metavar="N", help="trials of a search, its own otherwise")] = None,
     at_most: Annotated[str | None, typer.Option(metavar="N", help="trials at a time, all that fit otherwise")] = None,
     store: Annotated[str, typer.Option(metavar="PATH or URI", help="everything that is kept lies below it")] = "runs",
+    keep_: Annotated[str, typer.Option("--keep", help="weights of a complete study: all, best or none")] = "all",
     tracking_uri: Annotated[str | None, typer.Option(help="of MLflow; a database in the store otherwise")] = None,
     address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a Ray cluster; our own otherwise")] = None,
 ) -> None:
     """Run an ablation over world models, and go on with it by the same command."""
     try:
-        _check_one_of({"--list": list_, "--plan": plan, "--report": report_})
+        _check_one_of({"--list": list_, "--plan": plan, "--report": report_, "--status": status_})
         if list_:
             return _list(sweep)
-        study = _study(sweep, scale, world, seeds, set_ or [])
         _check_places(store, tracking_uri, address)
+        keep.check(keep_)
+        if status_ and sweep is None:
+            return typer.echo(status.every(existing_store(store)))
+        study = _study(sweep, scale, world, seeds, set_ or [])
         at_most, trials = _count("at-most", at_most), _count("budget", budget)
         if trials and not study.sweep.search:
             raise ConfigError(f"budget: {sweep} is no search, it has {len(study.trials)} trials; leave --budget out")
         if plan:
             return _show_plan(study, Work(study, existing_store(store), trials).plan)
+        if status_:
+            return typer.echo(status.one(study, existing_store(store)))
         opened = open_store(store)
-        work = Work(study, opened, trials)
         if report_:
-            return _show_report(work.report(typer.echo)[0])
+            return _show_report(Work(study, opened, trials).report(typer.echo)[0])
+        report.check_writable(study, opened)
         uri = tracking_uri or default_uri(opened)
-        _run(work, study, opened, Places(tracking_uri=uri, address=address, at_most=at_most))
+        _run(study, opened, trials, Places(tracking_uri=uri, address=address, at_most=at_most, keep=keep_))
     except (ConfigError, StoreError) as error:
         if unwritable(error):
             _stop(error)
@@ -122,12 +130,12 @@ def _show_plan(study: plans.Study, plan: plans.Plan) -> None:
     typer.echo(plans.summary(plan))
 
 
-def _run(work: Work, study: plans.Study, store: Store, places: Places) -> None:
+def _run(study: plans.Study, store: Store, budget: int | None, places: Places) -> None:
     try:
-        folder, complete = run(work, study, store, places, typer.echo)
-    except KeyboardInterrupt:
+        folder, complete = run(study, store, budget, places, typer.echo)
+    except KeyboardInterrupt as stop:
         typer.echo("stopped; the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(143 if isinstance(stop, interrupts.TerminatedError) else 130) from None
     except StoreError as error:
         _stop(error)
     _show_report(folder)

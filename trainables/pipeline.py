@@ -104,7 +104,7 @@ def state(config: TrialConfig, store: Store) -> str:
     """ "done", "failed" (it crashed; the next run takes it up again) or "to run"."""
     if _result(config, store) is not None and not _lacks_measures(config, store):
         return "done"
-    return "failed" if _error(config, store) else "to run"
+    return "failed" if why_failed(config, store) else "to run"
 
 
 def fail(config: TrialConfig, store: Store, error: str) -> None:
@@ -117,7 +117,7 @@ def record_part(config: TrialConfig, store: Store) -> dict[str, Any]:
     result = _result(config, store)
     record = {"trial": ids.train_key(config).split("/")[1], "config": flatten(config), "measures": {}, "tasks": []}
     if result is None or _lacks_measures(config, store):
-        error = _error(config, store)
+        error = why_failed(config, store)
         return record | {"status": "crashed" if error else "missing", "error": error, "seconds": {}, **_no_provenance()}
     measured = _measured(config, store) if result["status"] == "ok" else []
     for part in measured:
@@ -265,7 +265,7 @@ def _failure(config: TrialConfig) -> str:
     return ids.train_key(config).replace("train/", "failures/", 1)
 
 
-def _error(config: TrialConfig, store: Store) -> str | None:
+def why_failed(config: TrialConfig, store: Store) -> str | None:
     """Why the trial crashed, if it did."""
     try:
         found = store.read(_failure(config))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # what suggests trials needs no torch
+    import torch
 
 
 def entropy(seed: int, stream: str, *index: int) -> int:
@@ -18,6 +21,8 @@ def entropy(seed: int, stream: str, *index: int) -> int:
 
 def generator(seed: int, stream: str, *index: int) -> torch.Generator:
     """A CPU torch generator."""
+    import torch
+
     return torch.Generator().manual_seed(entropy(seed, stream, *index))
 
 
@@ -29,6 +34,8 @@ def rng(seed: int, stream: str, *index: int) -> np.random.Generator:
 @contextmanager
 def seeded(seed: int, stream: str, *index: int) -> Iterator[None]:
     """For library code that only knows torch's global generators (initialisation, dropout): seed them, then restore."""
+    import torch
+
     devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices):
         torch.manual_seed(entropy(seed, stream, *index))

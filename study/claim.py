@@ -1,0 +1,122 @@
+"""One driver per study, and a note of what the study is: what it needs in the store, and whether it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from search_spaces._sweep import Trial
+from study.plan import Study
+from trainables import ids
+from trainables.settings import ConfigError
+from trainables.store import Store, flat
+
+FOLDER = "studies"  # of the notes and of the leases
+UNFINISHED, COMPLETE = "unfinished", "complete"
+
+
+@contextmanager
+def claimed(study: Study, store: Store) -> Iterator[None]:
+    """Hold the study while the block runs; ConfigError that names the living process which has it."""
+    with store.attempt(f"{FOLDER}/{study.key}") as owner:
+        if owner is not None:
+            raise ConfigError(
+                f"sweep: {study.key} is run by {described(owner)}; stop that one first, or look how it fares: the same "
+                "command with --status"
+            )
+        yield
+
+
+def described(owner: Mapping[str, Any]) -> str:
+    """The owner of a lease in words."""
+    since = datetime.fromtimestamp(owner["started"]).strftime("%Y-%m-%d %H:%M:%S")
+    return f"process {owner['pid']} on {owner['host']} since {since}"
+
+
+def owner_of(key: str, holders: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Who holds or held the study, of all `Store.holders`."""
+    return holders.get(flat(f"{FOLDER}/{key}"))
+
+
+class Note:
+    """The note of a study that runs, and the listener of `execute` that keeps it up to date as trials are found."""
+
+    def __init__(self, study: Study, store: Store, *, budget: int | None, journal: str | None):
+        self._name, self._store = f"{FOLDER}/{study.key}", store
+        self._trials: dict[str, None] = {}  # ids of trainings, in order
+        self._content = {
+            "sweep": study.name,
+            "world": study.world,
+            "scale": study.scale,
+            "sets": dict(study.sets),
+            "seeds": list(study.seeds),
+            "budget": budget,
+            "journal": journal,
+        }
+
+    def begin(self, trials: Iterable[Trial], found: Mapping[str, Mapping[str, Any]]) -> None:
+        """The study goes on, and needs these trials; not while another one removes what nobody needs.
+
+        `found`: the arms of a search as far as they are known, as what they change.
+        """
+        self._content["found"] = {name: dict(changes) for name, changes in found.items()}
+        self._trials |= dict.fromkeys(each for trial in trials for each in trainings(trial))
+        with self._store.lease(FOLDER):
+            self._write(UNFINISHED)
+
+    def complete(self, trials: Iterable[Trial], found: Mapping[str, Mapping[str, Any]]) -> None:
+        """Nothing is left to do for these trials; `found` as of `begin`."""
+        self._trials = dict.fromkeys(each for trial in trials for each in trainings(trial))
+        self._content["found"] = {name: dict(changes) for name, changes in found.items()}
+        self._write(COMPLETE)
+
+    def started(self, trial: Trial) -> None:
+        """See `execute.Listener`; an arm that a search found is known from now on."""
+        if self._content["journal"] and trial.watch is None and not trial.arm.startswith("known"):
+            self._content["found"][trial.arm] = dict(trial.changes)
+        new = [each for each in trainings(trial) if each not in self._trials]
+        if new:
+            self._trials |= dict.fromkeys(new)
+            self._write(UNFINISHED)
+
+    def reported(self, trial: Trial, report: dict[str, Any]) -> None:
+        """See `execute.Listener`."""
+
+    def again(self, trial: Trial, why: str) -> None:
+        """See `execute.Listener`."""
+
+    def waits(self, what: str) -> None:
+        """See `execute.Listener`."""
+
+    def finished(self, trial: Trial, record: dict[str, Any]) -> None:
+        """See `execute.Listener`."""
+
+    def _write(self, state: str) -> None:
+        self._store.write(self._name, {**self._content, "state": state, "trials": list(self._trials)})
+
+
+def trainings(trial: Trial) -> list[str]:
+    """The ids of a trial's trainings, one for each of its seeds."""
+    seeds = (trial.config.seed, *trial.more_seeds)
+    return [ids.train_key(trial.config.model_copy(update={"seed": seed})).removeprefix("train/") for seed in seeds]
+
+
+def notes(store: Store) -> dict[str, dict[str, Any] | None]:
+    """The notes of all studies by key; None for one that cannot be read."""
+    return {name.removeprefix(f"{FOLDER}/"): read(name.removeprefix(f"{FOLDER}/"), store) for name in _names(store)}
+
+
+def read(key: str, store: Store) -> dict[str, Any] | None:
+    """The note of a study; None if there is none that can be read."""
+    try:
+        found = store.read(f"{FOLDER}/{key}")
+        sound = found["state"] in (UNFINISHED, COMPLETE) and all(isinstance(trial, str) for trial in found["trials"])
+        return found if sound else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _names(store: Store) -> list[str]:
+    return store.notes(f"{FOLDER}/")
