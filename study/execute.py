@@ -25,6 +25,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 from ray.train import ControllerError
+from ray.tune.error import TuneError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.util.placement_group import PlacementGroup, remove_placement_group
@@ -98,7 +99,11 @@ def execute(
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except (TuneError, OSError) as error:  # Tune wraps what the source and the listeners raise
+            check_written(error)
+            raise
 
 
 class Asked:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 
 from trainables.store import StoreError
 
 # What a store says that cannot be written just now; no other trial can succeed either.
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
-_BELOW = ("cause", "__cause__", "controller_failure", "health_check_failure")
+_BELOW = ("cause", "__cause__", "__context__", "controller_failure", "health_check_failure")
 
 
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what it was raised from, and what Ray Train or its workers raised."""
-    if error is None:
-        return
-    yield error
-    for below in (*(getattr(error, name, None) for name in _BELOW), *getattr(error, "worker_failures", {}).values()):
-        if isinstance(below, BaseException) and below is not error:
-            yield from causes(below)
+def causes(error: BaseException | None) -> list[BaseException]:
+    """An error, what it was raised from or during, and what Ray Train or its workers raised; each once."""
+    found, left = [], [error]
+    while left:
+        error = left.pop(0)
+        if isinstance(error, BaseException) and not any(error is one for one in found):
+            found.append(error)
+            left += [*(getattr(error, name, None) for name in _BELOW), *getattr(error, "worker_failures", {}).values()]
+    return found
 
 
 def unwritable(error: BaseException | None) -> bool:
@@ -28,9 +28,9 @@ def unwritable(error: BaseException | None) -> bool:
 
 
 def check_written(error: BaseException | None) -> None:
-    """StoreError if a trial failed for that reason, or the store refused it: the next trial would fare no better."""
-    for cause in causes(error):
-        if isinstance(cause, StoreError):
-            raise cause
-        if unwritable(cause):
-            raise StoreError(f"the store cannot be written: {cause}") from cause
+    """StoreError if the error comes from that, or from what the store refused: the next trial would fare no better."""
+    plain = [cause for cause in causes(error) if not hasattr(cause, "cause")]  # Ray's own are those and a traceback
+    if refused := next((cause for cause in plain if isinstance(cause, StoreError)), None):
+        raise StoreError(str(refused)) from refused
+    if failed := next((cause for cause in plain if isinstance(cause, OSError) and cause.errno in UNWRITABLE), None):
+        raise StoreError(f"the store cannot be written: {failed}") from failed

@@ -136,7 +136,9 @@ def _run(study: plans.Study, store: Store, budget: int | None, places: Places) -
     except KeyboardInterrupt as stop:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(143 if isinstance(stop, interrupts.TerminatedError) else 130) from None
-    except StoreError as error:
+    except (StoreError, OSError) as error:
+        if isinstance(error, OSError) and not unwritable(error):
+            raise
         _stop(error)
     _show_report(folder)
     here = store.root == ROOT / "runs" and places.tracking_uri == default_uri(store)

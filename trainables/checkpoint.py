@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from trainables.files import write_json
@@ -40,7 +40,7 @@ def read(work: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         if _hash(content) != state["hash"]:
             raise ValueError("its content is not what was written")
         return load(content), state
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         log.warning("checkpoint in %s cannot be used (%s): training starts again", work, error)
         return None
 
@@ -48,8 +48,10 @@ def read(work: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 def write_weights(file: Path, tensors: dict[str, Tensor]) -> None:
     """Safetensors, durable, whole or not at all."""
     part = file.with_name(f".{file.name}.part")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, part)
-    with part.open("rb") as handle:
+    content = save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
+    with part.open("wb") as handle:  # not by safetensors, whose errors do not tell a full disk from anything else
+        handle.write(content)
+        handle.flush()
         os.fsync(handle.fileno())
     part.replace(file)
 
