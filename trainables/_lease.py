@@ -14,9 +14,7 @@ from pathlib import Path
 import psutil
 
 logger = logging.getLogger(__name__)
-
-
-PARTS = {"host": str, "pid": int, "started": int | float, "thread": int, "token": str}  # of an owner
+PARTS = {"host": str, "pid": int, "started": int | float, "ticks": int | None, "thread": int, "token": str}
 
 
 class Leases:
@@ -134,7 +132,7 @@ class FileLeases(Leases):
         with self.mutex() as now:
             owner = _owner(path)
             if owner is not None:
-                if all(owner[part] == mine[part] for part in ("host", "pid", "started", "thread")):
+                if all(owner[part] == mine[part] for part in ("host", "pid", "ticks", "thread")):
                     raise RuntimeError(f"this thread already holds the lease of {name}")
                 # Both times are the file system's, so that hosts whose clocks differ agree.
                 if _alive(owner, silent=now - path.stat().st_mtime, stale=self.stale):
@@ -164,6 +162,7 @@ def _identity() -> dict:
         "host": socket.gethostname(),
         "pid": process.pid,
         "started": process.create_time(),
+        "ticks": _ticks(process.pid),
         "thread": threading.get_ident(),
         "token": os.urandom(8).hex(),
     }
@@ -184,8 +183,17 @@ def _alive(owner: dict, *, silent: float, stale: float) -> bool:
         return silent < stale
     try:
         process = psutil.Process(owner["pid"])
+        ticks = _ticks(process.pid)
         # The start time is reckoned from the wall clock, which may have been set since.
-        same = abs(process.create_time() - owner["started"]) < 2
+        same = ticks == owner["ticks"] if ticks else abs(process.create_time() - owner["started"]) < 2
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _ticks(pid: int) -> int | None:
+    """When a process began, in ticks since the machine did, which nobody sets; None where /proc does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return None

@@ -432,8 +432,17 @@ def leave_lease(store, *, age=0.0, **changes):
 
 
 def test_a_process_that_was_given_a_dead_owners_number_does_not_keep_the_lease(store):
-    leave_lease(store, started=1.0)
+    leave_lease(store, ticks=1)
     assert taking(store).wait(10)
+
+
+def test_a_clock_that_was_set_meanwhile_does_not_make_a_living_owner_dead(store):
+    path = leave_lease(store, started=1.0, age=-86400)
+    taken = taking(store)
+    os.utime(path, (0.0, 0.0))
+    assert not taken.wait(0.3)
+    path.unlink()
+    assert taken.wait(10)
 
 
 def test_another_hosts_lease_holds_while_its_heart_beats_and_falls_when_it_stops(store):
