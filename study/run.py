@@ -136,10 +136,12 @@ def _run(study: plans.Study, store: Store, budget: int | None, places: Places) -
     except KeyboardInterrupt as stop:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(143 if isinstance(stop, interrupts.TerminatedError) else 130) from None
-    except (StoreError, OSError) as error:
-        if isinstance(error, OSError) and not unwritable(error):
-            raise
+    except StoreError as error:
         _stop(error)
+    except OSError as error:
+        if not unwritable(error):
+            raise
+        _stop(f"the store cannot be written: {error}")
     _show_report(folder)
     here = store.root == ROOT / "runs" and places.tracking_uri == default_uri(store)
     typer.echo(f"MLflow: {'make ui' if here else _ui(places.tracking_uri)}")
@@ -160,8 +162,8 @@ def _ui(uri: str) -> str:
     return f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {ui}"
 
 
-def _stop(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}; the same command goes on from here once that is mended", err=True)
+def _stop(why: object) -> NoReturn:
+    typer.echo(f"error: {why}; the same command goes on from here once that is mended", err=True)
     raise typer.Exit(1) from None
 
 
