@@ -31,12 +31,16 @@ class ObjectNotes(Store):
     def append(self, name: str, line: Any) -> None:
         """See `Store.append`; lines of several writers are all kept."""
         content, place = json_line(line).encode(), self._noted(name, "jsonl")
-        number = self._lines.get(name, 0)
+        number = self._lines[name] if name in self._lines else self._end(place)
         while not self._objects.create(f"{place}/{number:08d}", content):
             if self._objects.read(f"{place}/{number:08d}") == content:
                 break  # it was created, and the answer got lost on its way
-            number = max([number, *(int(line[-8:]) for line in self._objects.names(place))]) + 1
+            number = self._end(place)
         self._lines[name] = number + 1
+
+    def _end(self, place: str) -> int:
+        """The number of a journal's next line."""
+        return max((int(line[-8:]) for line in self._objects.names(place)), default=-1) + 1
 
     def lines(self, name: str) -> list[Any]:
         """See `Store.lines`."""
