@@ -181,7 +181,8 @@ class Judge(FIFOScheduler):
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict) -> str:
         """Tune's: a report."""
-        stop = "event" in result and self._asked.source.judge(self._asked.of(trial), result)
+        # Tune gives a scheduler results with nested dicts taken apart: "event" is not there, the list of looks is.
+        stop = "looks" in result and self._asked.source.judge(self._asked.of(trial), result)
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
 

@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -15,6 +16,7 @@ from study import cluster, report
 from study import plan as plans
 from study.sources import TRIES, Arms
 from trainables import ids, pipeline
+from trainables.monitors import Watch
 from trainables.store import Store
 
 
@@ -168,3 +170,22 @@ def test_a_killed_ray_train_trial_frees_its_workers_for_the_next_whose_losses_ar
     losses = [pipeline.history(second.config, store)["loss"] for store in (together, alone)]
     assert len(losses[0]) == 20
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_look_reaches_the_source_which_may_stop_the_training_there(small, tmp_path):
+    class Stopping(Arms):
+        looks = ()
+
+        def judge(self, trial, report):
+            self.looks += tuple(look["step"] for look in report["looks"])
+            return bool(self.looks)
+
+    store, ear = Store(tmp_path), Ear()
+    watched = replace(small(seeds=1).trials[0], watch=Watch((20, 40), ("probe_r2",)))
+    source = Stopping([watched], store)
+    cluster.quieten()
+    from study.execute import execute
+
+    execute(source, store, [ear])
+    assert source.looks == (20,)
+    assert [record["status"] for _, record in ear.of("finished")] == ["missing"]
