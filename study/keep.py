@@ -10,7 +10,7 @@ from typing import Any
 from search_spaces._sweep import Trial
 from study import claim
 from study.plan import Study
-from trainables import pipeline
+from trainables import pipeline, plugins
 from trainables.settings import ConfigError
 from trainables.store import Store, flat
 
@@ -22,8 +22,10 @@ Pairs = Sequence[tuple[Trial, dict[str, Any]]]
 
 def check(policy: str) -> None:
     """ConfigError for a policy that is none."""
-    if policy not in POLICIES:
-        raise ConfigError(f"keep: {policy!r} is unknown; valid: {', '.join(POLICIES)}")
+    try:
+        plugins.require("keep", policy, list(POLICIES))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def apply(policy: str, study: Study, store: Store, pairs: Pairs) -> str:

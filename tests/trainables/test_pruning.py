@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from trainables import _pruning
 from trainables._manifest import MANIFEST
-from trainables._objects import Objects
 from trainables.remote import RemoteStore, existing_store
 from trainables.store import Store
 
@@ -20,29 +17,11 @@ KEY, BELOW = "train/ff00aa", "train/ff00aa/measures/probe-01"
 CONTENT = {"model.bin": bytes(range(256)) * 20, "result.json": b'{"status": "ok"}'}
 
 
-@pytest.fixture(scope="module")
-def bucket():
-    """A server, and the environment by which it is found."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
-    environment |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        Objects("s3://pruning")._fs.mkdir("pruning")
-        yield "s3://pruning"
-    server.stop()
-
-
 @pytest.fixture(params=["local", "remote"])
 def store(request, tmp_path):
     if request.param == "local":
         return Store(tmp_path / "store")
-    uri = f"{request.getfixturevalue('bucket')}/{abs(hash(request.node.name))}"
-    return RemoteStore(uri, tmp_path / "mirror", poll=0.02)
+    return RemoteStore(request.getfixturevalue("uri"), tmp_path / "mirror", poll=0.02)
 
 
 def put(store, key=KEY, content=CONTENT):
@@ -91,8 +70,8 @@ def test_what_comes_out_different_replaces_the_entry_and_all_that_was_made_from_
     assert "came out different" in caplog.text
 
 
-def test_other_nodes_keep_what_they_have_and_fetch_what_came_back(bucket, tmp_path):
-    a, b, c = (RemoteStore(f"{bucket}/nodes", tmp_path / name, poll=0.02) for name in "abc")
+def test_other_nodes_keep_what_they_have_and_fetch_what_came_back(uri, tmp_path):
+    a, b, c = (RemoteStore(uri, tmp_path / name, poll=0.02) for name in "abc")
     put(a)
     assert b.get(KEY, whole=True)
     a.prune(KEY, ["model.bin"])
