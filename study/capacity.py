@@ -72,9 +72,10 @@ def planned(config: Mapping[str, Any], nodes: Sequence[Resources]) -> Capacity:
     most = config.get("max_workers", 0)
     if not any(kind.get("resources") for kind in types.values()):  # machines on premises, which Ray asks itself
         return Capacity(nodes, unknown=max(0, most + 1 - len(nodes)))
-    head = types[config["head_node_type"]].get("resources", {})
-    workers = [kind["resources"] for kind in types.values() for _ in range(min(most, kind.get("max_workers", most)))]
-    return Capacity(nodes, [head, *workers])
+    head, workers = config["head_node_type"], []
+    for name, kind in types.items():
+        workers += [kind["resources"]] * min(most, kind.get("max_workers", 0 if name == head else most))
+    return Capacity(nodes, [types[head]["resources"], *workers])
 
 
 def described(bundles: Iterable[Resources]) -> str:

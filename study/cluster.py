@@ -47,7 +47,7 @@ LOCAL_SLOTS = 1024  # on a cluster of our own, Ray Train trials are limited by w
 def quieten(address: str | None = None) -> None:
     """Set what Ray reads from the environment; before Ray is imported, for it and the processes it starts."""
     # The switch by which Ray listens on loopback alone. It is named after the systems on which Ray sets it by itself.
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1" if address else "0"
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1" if address and not _on_loopback(address) else "0"
     startups = max(16, os.cpu_count() or 1)  # Ray warns of four times as many processes as it would start at once
     os.environ.update(ENVIRONMENT, RAY_worker_maximum_startup_concurrency=str(startups))
 
@@ -98,13 +98,22 @@ def cluster(address: str | None) -> Iterator[Joined]:
 
 def check_reached(address: str) -> None:
     """ConfigError, and soon, if nothing listens at `address`: Ray itself would try for a minute."""
-    # "auto" stands for RAY_ADDRESS if that is set.
-    place = host_and_port(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+    place = _place(address)
     try:
         if place:
             socket.create_connection(place, timeout=PROBE_SECONDS).close()
     except OSError as error:
         raise _unreachable(address, error) from error
+
+
+def _place(address: str) -> tuple[str, int] | None:
+    """Host and port; "auto" stands for RAY_ADDRESS, and for what Ray finds (None) where that is not set."""
+    return host_and_port(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+
+
+def _on_loopback(address: str) -> bool:
+    place = _place(address)
+    return place is not None and place[0] in ("127.0.0.1", "localhost", "::1")
 
 
 def _connect(address: str, **options: Any) -> None:
