@@ -17,7 +17,7 @@ LARGEST = 1e300  # a setting beyond cannot stand on an axis
 
 
 class Edge(NamedTuple):
-    """A setting of the winner that lies at an end of where it was looked for."""
+    """A setting that was chosen and lies at an end of where it was looked for."""
 
     path: str
     value: float
@@ -145,11 +145,12 @@ def progress(search: Search) -> list[Point]:
 
 
 def edges(search: Search) -> list[Edge]:
-    """Settings of the winner within EDGE of an end of their range; categories have none."""
+    """Settings within EDGE of an end of their range, of the winner or else what is confirmed; no categories."""
     best = winner(search)
-    found = [(path, dimension, best.params.get(path)) for path, dimension in search.space.items()] if best else []
-    sides = [(path, value, _side(dimension, value)) for path, dimension, value in found]
-    return [Edge(path, value, side) for path, value, side in sides if side]
+    trials = chosen(search) if best is None else [best]
+    found = [(path, trial.params.get(path)) for path in search.space for trial in trials]
+    sides = [Edge(path, value, _side(search.space[path], value) or "") for path, value in found]
+    return list({(edge.path, edge.side): edge for edge in sides if edge.side}.values())
 
 
 def _side(dimension: Dimension, value: Any) -> str | None:

@@ -18,6 +18,7 @@ from analysis.search_records import Dimension
 STRIP = 0.12  # lowest part of a panel, for trials without a value
 JITTER = 0.618034  # spreads the trials of a category by their numbers, alike every time
 LONG = 16  # characters of a category's name that are shown
+LEAST = 1e-200  # the smallest number that a logarithmic axis has room around
 ROOM = 28  # characters of a setting's name in a line
 
 
@@ -51,11 +52,11 @@ def _strip(axes: Axes, log: bool) -> None:
 
 
 def number_axis(axes: Axes, values: list[float], log: bool, whole: bool = False) -> None:
-    """An x axis over the values and a little room; logarithmic only if all are positive."""
+    """An x axis over the values and a little room; logarithmic only if all are positive enough."""
     if not values:
         axes.xaxis.set_major_locator(NullLocator())
         return
-    log = log and min(values) > 0
+    log = log and min(values) > LEAST
     low, high = np.log10([min(values), max(values)]) if log else (min(values), max(values))
     room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
     if log:
@@ -77,7 +78,7 @@ def category_axis(axes: Axes, dimension: Dimension | None, values: list[Any], nu
 
 def spread(values: list[float]) -> bool:
     """Whether they are positive and span so much that a logarithmic axis shows them better."""
-    return bool(values) and min(values) > 0 and max(values) / min(values) > DECADES
+    return bool(values) and min(values) > LEAST and max(values) / min(values) > DECADES
 
 
 def ticks(axes: Axes, which: str, low: float, high: float, log: bool, many: int = 4, whole: bool = False) -> None:

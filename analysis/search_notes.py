@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from analysis import search as searches
@@ -38,8 +40,14 @@ def _looked(search: Search) -> str:
         return f"{text} No pruning."
     on = f" on {rule.pop('monitor')}" if rule.get("monitor") else ""
     kind = rule.pop("kind", "by a rule without a name")
-    rest = ", ".join(f"{name} {setting(value)}" for name, value in sorted(rule.items()))
+    rest = ", ".join(_part(name, value) for name, value in sorted(rule.items()) if value is not None)
     return f"{text} Pruning: {setting(kind)}{on}{f' ({rest})' if rest else ''}."
+
+
+def _part(name: str, value: Any) -> str:
+    """A setting of a rule that prunes; `first` is the share of a training before its first look."""
+    share = name == "first" and isinstance(value, float) and 0 < value < 1
+    return f"first look after {value * 100:.3g} % of a training" if share else f"{name} {setting(value)}"
 
 
 def _spent(search: Search) -> str:
@@ -207,8 +215,8 @@ def _unfinished(search: Search) -> list[str]:
 def _no_winner(study: Study) -> list[str]:
     search = study.search
     if not searches.candidates(search):
-        limits = " within the constraints" if search.constraints else ""
-        return [f"No trial was judged in full{limits}: there is nothing to choose from."]
+        limits = " and within the constraints" if search.constraints else ""
+        return [f"No trial is complete{limits}: there is nothing to choose from."]
     if len(search.objectives) == 1 and searches.default(search) in searches.front(search):
         return [f"No trial did better than {study.baseline} on {search.split} tasks."]
     return []
@@ -235,9 +243,7 @@ def _misnamed(search: Search) -> list[str]:
     wrong = sorted({search.best, *search.front} - on_front - {None})
     if not wrong:
         return []
-    return [
-        f"Left out of the best, beaten, not judged in full or outside a constraint: trial {listed(map(str, wrong))}."
-    ]
+    return [f"Left out of the best, beaten, not complete or outside a constraint: trial {listed(map(str, wrong))}."]
 
 
 def _edge(search: Search, edge: searches.Edge) -> str:
@@ -245,8 +251,8 @@ def _edge(search: Search, edge: searches.Edge) -> str:
     ends = dimension.values if dimension.kind == "choice" else [dimension.low, dimension.high]
     span = f"{setting(min(ends))} to {setting(max(ends))}"
     return (
-        f"The best {edge.path}, {setting(edge.value)}, is at the {edge.side} end of its range ({span}): better ones may"
-        " lie beyond, widen it if the setting allows."
+        f"The chosen {edge.path}, {setting(edge.value)}, is at the {edge.side} end of its range ({span}): better ones"
+        " may lie beyond, widen it if the setting allows."
     )
 
 

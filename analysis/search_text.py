@@ -144,7 +144,7 @@ def _front(search: Search) -> list[str]:
 
 
 def _able(search: Search) -> str:
-    return "were judged in full and keep the constraints" if search.constraints else "were judged in full"
+    return "are complete and keep the constraints" if search.constraints else "are complete"
 
 
 def _mark(search: Search, trial: SearchTrial) -> str:
@@ -176,7 +176,7 @@ def _importance(search: Search) -> list[str]:
     """Shares by setting and objective, largest first; a reason where there are none."""
     judged = sum(trial.state in ("complete", "known") and searches.valued(search, trial) for trial in search.trials)
     if judged < LEAST_TRIALS:
-        return [f"Importance of settings: not computed, {judged} trials judged in full are fewer than {LEAST_TRIALS}."]
+        return [f"Importance of settings: not computed, {judged} complete trials are fewer than {LEAST_TRIALS}."]
     objectives = [one.name for one in search.objectives if any(_shares(search, one.name).values())]
     if not objectives:
         return ["Importance of settings: not computed."]
@@ -186,7 +186,7 @@ def _importance(search: Search) -> list[str]:
         key=lambda path: (-shares[objectives[0]].get(path, 0), path),
     )
     rows = [[path, *(_percent(shares[name].get(path)) for name in objectives)] for path in paths]
-    head = f"**Importance** (PED-ANOVA, {judged} trials): how much each setting tells the best trials from the rest"
+    head = f"**Importance** (PED-ANOVA, {judged} complete trials): how much each setting tells the best from the rest"
     return [head, "", *grid(["setting", *objectives], rows)]
 
 

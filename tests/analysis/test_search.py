@@ -125,6 +125,14 @@ def test_the_winner_is_at_an_edge_of_its_range(make_search, point, space, value,
     assert [edge.side for edge in found] == ([side] if side else [])
 
 
+def test_edges_of_a_front_are_those_of_what_is_confirmed(make_search, point):
+    trials = two(point, (0.9, 10), (0.8, 5), (0.2, 1))
+    for trial, dropout in zip(trials, (0.0, 0.3, 0.3), strict=True):
+        trial["params"]["predictor.dropout"] = dropout
+    found = make_search(trials, ["success_rate", "parameters"], confirmed={"trial 1": 1, "trial 2": 2})
+    assert [edge[1:] for edge in search.edges(Search.model_validate(found))] == [(0.3, "upper")]
+
+
 def test_progress_counts_steps_and_keeps_the_best(make_search):
     points = search.progress(Search.model_validate(make_search()))
     assert [point.steps for point in points] == [1000, 2000, 3000, 4000, 4300, 4600, 4900, 5200]

@@ -220,7 +220,7 @@ SETTING = st.one_of(st.floats(-1e6, 1e6), st.integers(-9, 10**6), st.sampled_fro
     st.floats(-10, 10),
     st.floats(1e-6, 1e6),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_any_values_and_settings_can_be_drawn(rows, kind, low, high):
     trials = [
         {"number": i, "state": state, "values": {"a": a, "b": b}, "params": {"x": x}, "step": i, "note": "default"}

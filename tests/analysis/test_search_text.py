@@ -37,6 +37,13 @@ def test_what_was_spent_is_told_by_state_and_against_full_trainings(searched, co
     assert "Measured time (differs from run to run): 0.71 hours" in text
 
 
+def test_when_pruning_begins_is_told(searched, make_search):
+    rule = {"kind": "hyperband", "monitor": "effective_rank", "first": 0.25, "factor": None}
+    text = part(searched(make_search(prune=rule)))
+    assert "Pruning: hyperband on effective_rank (first look after 25 % of a training)." in text
+    assert "No pruning." in part(searched(make_search(prune=None)))
+
+
 def test_chosen_and_confirmed_stand_beside_each_other(searched, confirmations):
     text = part(searched(), confirmations)
     assert "Chosen on: validation tasks, tuning seed 1000. Confirmed on: test tasks, seeds 0, 1, 2" in text
@@ -87,7 +94,7 @@ def test_many_failures_are_counted_and_the_rest_are_in_the_csv(searched, make_se
 def test_the_five_best_of_one_objective_are_shown(searched, confirmations, make_search, point):
     trials = [point(i, x) for i, x in enumerate((0.5, 0.1, 0.7, 0.9, 0.3, 0.8, 0.2))]
     text = part(searched(make_search(trials, confirmed={"tuned": 3})), confirmations)
-    assert "**The 5 best of 7 trials** that were judged in full, on validation tasks" in text
+    assert "**The 5 best of 7 trials** that are complete, on validation tasks" in text
     best = text.split("best of 7 trials**")[1].split("Importance")[0]
     assert re.findall(r"\n\| (\d+)", best) == ["3", "5", "2", "0", "4"]
     assert "| 3 (tuned) " in best and "| 0 (default) " in best
@@ -98,7 +105,7 @@ def test_a_front_shows_its_trials_and_by_which_the_default_is_beaten(searched, m
     trials = [point(i, values={"success_rate": a, "parameters": b}) for i, (a, b) in enumerate(rows)]
     text = part(searched(make_search(trials, ["success_rate", "parameters"], best=2)))
     front = text.split("**Pareto front**")[1]
-    assert "of 4 trials that were judged in full on validation tasks, 2 are beaten by no other one\n" in front
+    assert "of 4 trials that are complete on validation tasks, 2 are beaten by no other one\n" in front
     assert cells(front, "1")[1:3] == ["90.0", "10"]
     assert cells(front, "2 (best)")[1:3] == ["80.0", "5"]
     assert cells(front, "0 (default), beaten by 2")[1:3] == ["70.0", "9"]
@@ -170,18 +177,20 @@ def test_broken_constraints_are_named_with_their_values(searched, make_search, p
     assert "measured in no trial" in part(searched(make_search([point(0, 0.5)], constraints=limits)))
     odd = part(searched(make_search([point(0, 0.5, feasible=False)], constraints=limits)))
     assert "Infeasible, without a measured reason: trial 0." in odd
-    assert "No trial was judged in full within the constraints" in odd
+    assert "No trial is complete and within the constraints" in odd
 
 
 def test_importance_needs_ten_trials_and_shares(searched, make_search, point):
     shares = {"success_rate": {"encoder": 0.7, "terms.sigreg.weight": 0.25, "not.searched": 0.05}}
     trials = [point(i, 0.5 + i / 100) for i in range(10)]
-    text = part(searched(make_search(trials, importance=shares))).split("**Importance** (PED-ANOVA, 10 trials)")[1]
+    text = part(searched(make_search(trials, importance=shares))).split(
+        "**Importance** (PED-ANOVA, 10 complete trials)"
+    )[1]
     assert cells(text, "encoder")[1] == "70 %"
     assert text.index("| encoder ") < text.index("| terms.sigreg.weight ")
     assert "not.searched" not in text
     few = part(searched(make_search(trials[:9], importance=shares)))
-    assert "Importance of settings: not computed, 9 trials judged in full are fewer than 10." in few
+    assert "Importance of settings: not computed, 9 complete trials are fewer than 10." in few
     assert "PED-ANOVA" not in few
     assert "Importance of settings: not computed." in part(searched(make_search(trials)))
 
@@ -202,7 +211,7 @@ def test_a_sound_search_warns_of_nothing(searched, confirmations):
         ({"budget": 6}, "Over budget: 8 trials ended, 6 were planned."),
         ({"tuning_seeds": [1, 1000]}, "Chosen and confirmed on the same seed 1: the confirmed values are optimistic"),
         ({"split": "test"}, "Chosen and confirmed on the same test tasks: the confirmed values are optimistic, too."),
-        ({"best": 1}, "Left out of the best, beaten, not judged in full or outside a constraint: trial 1."),
+        ({"best": 1}, "Left out of the best, beaten, not complete or outside a constraint: trial 1."),
         (
             {"confirmed": {"tuned": 5}},
             "tuned has the settings of trial 5, which is not among those that may be chosen.",
@@ -228,7 +237,7 @@ def test_trials_that_are_open_are_named(searched, make_search, point):
 def test_the_edge_of_a_range_is_told_with_the_range(searched, make_search, point):
     trials = [point(0, 0.5), point(1, 0.9, params={"terms.sigreg.weight": 0.98})]
     assert (
-        "The best terms.sigreg.weight, 0.98, is at the upper end of its range (0.001 to 1): better ones may lie beyond"
+        "The chosen terms.sigreg.weight, 0.98, is at the upper end of its range (0.001 to 1): better ones may lie"
     ) in warned(searched(make_search(trials)))
 
 
@@ -254,7 +263,7 @@ def test_one_trial_was_not_selected_so_its_value_is_no_luck(searched, make_searc
 def test_a_search_of_which_nothing_came_is_told_as_such(searched, make_search, point, state):
     trials = [point(i, state=state) for i in range(3)]
     text = part(searched(make_search(trials)))
-    assert "No trial was judged in full: there is nothing to choose from." in text
+    assert "No trial is complete: there is nothing to choose from." in text
     assert not re.search("curse|PED-ANOVA|Pareto|best of [0-9]|best so far|Believe", text)
     assert (f"3 {state}" in text) == (state not in ("open", "known"))
 
