@@ -22,7 +22,7 @@ from urllib.parse import urlparse
 
 from search_spaces._sweep import Trial
 from study.plan import Study, changes
-from study.uris import hidden
+from study.uris import database, hidden
 from trainables import ids, pipeline
 from trainables.store import Store
 
@@ -245,8 +245,15 @@ class Runs:
 
 
 def client(uri: str) -> Any:
-    """A quiet MLflow client that gives up soon; a database is opened, and created, at once."""
-    return _import_mlflow()(tracking_uri=uri)
+    """A quiet MLflow client that gives up soon; a database is opened at once, and created whole or not at all."""
+    make, file = _import_mlflow(), database(uri)
+    if file and file.parent.is_dir() and not file.exists():
+        # MLflow takes seconds to fill a new one, and opens none that a killed process left half full.
+        with tempfile.TemporaryDirectory(prefix=".record-", dir=file.parent) as folder:
+            make(tracking_uri=f"sqlite:///{folder}/new.db")
+            if not file.exists():
+                os.replace(f"{folder}/new.db", file)
+    return make(tracking_uri=uri)
 
 
 def _import_mlflow() -> Any:

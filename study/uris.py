@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from pathlib import Path
 from urllib.parse import urlparse
 
 from trainables.settings import ConfigError
@@ -51,6 +52,12 @@ def _installed(package: str) -> bool:
 def default_uri(store: Store) -> str:
     """A database in the store, in this node's mirror of it where that is no folder."""
     return f"sqlite:///{store.root}/mlflow.db"
+
+
+def database(uri: str) -> Path | None:
+    """The file of a database in one; None for every other tracking URI."""
+    scheme, _, path = uri.partition(":///")
+    return Path(path.partition("?")[0]) if path and scheme.split("+")[0] == "sqlite" else None
 
 
 def hidden(text: str) -> str:
