@@ -431,6 +431,24 @@ def test_training_goes_on_from_the_last_checkpoint_when_its_node_is_gone(node, t
     assert result["trace"] == train(config, Store(tmp_path / "local"), data(config))["trace"]
 
 
+def test_what_workers_on_another_node_train_is_the_trials(node, tiny, data):
+    """As Ray Train's workers do it."""
+    config, a, b = tiny("smwm", optim__steps=3), node("a"), node("b")
+    key = ids.train_key(config)
+
+    def elsewhere(config, data, work, out, progress, watch, saved):
+        b.restore_work(key)
+        there = b.work(key) / out.name
+        there.mkdir()
+        training.train(config, data, there.parent, there, progress, watch, pipeline.saver(b, key))
+        b.save_work(key)
+        a.restore_work(key)
+
+    folder = pipeline._ensure_checkpoint(config, a, data(config), print, elsewhere, None)
+    assert read_json(folder / "result.json")["steps"] == 3
+    assert node("c").get(key) and objects(a, "work") == []
+
+
 def test_a_checkpoint_that_cannot_be_saved_does_not_end_the_training(node, tiny, data, monkeypatch, caplog):
     def away(*_):
         raise StoreError("the storage is away")
