@@ -174,7 +174,7 @@ def _trials(search: Search, rows: list[tuple[str, SearchTrial]]) -> list[str]:
 
 def _importance(search: Search) -> list[str]:
     """Shares by setting and objective, largest first; a reason where there are none."""
-    judged = sum(trial.state in ("complete", "known") and searches.valued(search, trial) for trial in search.trials)
+    judged = sum(trial.state == "complete" and searches.valued(search, trial) for trial in search.trials)
     if judged < LEAST_TRIALS:
         return [f"Importance of settings: not computed, {judged} complete trials are fewer than {LEAST_TRIALS}."]
     objectives = [one.name for one in search.objectives if any(_shares(search, one.name).values())]
