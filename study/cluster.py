@@ -41,6 +41,7 @@ PENDING = 64  # trials that may wait for nodes to come
 LOOK_SECONDS = 1.0  # between looks at how large the cluster is
 QUIET_SECONDS = 30.0  # without a word, after which it is said what is waited for
 SHOWN = 3  # of what is waited for
+STARTS = 3
 LOCAL_SLOTS = 1024  # on a cluster of our own, Ray Train trials are limited by what their workers need
 
 
@@ -84,7 +85,7 @@ def cluster(address: str | None) -> Iterator[Joined]:
             if address:
                 _connect(address, **quiet)
             else:
-                ray.init(**here, **quiet)
+                _start(**here, **quiet)
         autoscaler = _read_autoscaler() if address else None
         if autoscaler:
             # Else Tune asks for one trial more than run, and nodes would come one by one.
@@ -116,6 +117,20 @@ def _on_loopback(address: str) -> bool:
     return place is not None and place[0] in ("127.0.0.1", "localhost", "::1")
 
 
+def _start(**options: Any) -> None:
+    """Ray on this machine, which itself gives up after 30 s where that is busy; ConfigError if it will not start."""
+    import ray
+
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:  # of Ray's own, of the system, of gRPC, of Python
+            ray.shutdown()
+            if not left:
+                raise ConfigError(f"Ray does not start on this machine ({_words(error)})") from error
+
+
 def _connect(address: str, **options: Any) -> None:
     """Join the cluster at `address`; ConfigError if that is none."""
     import ray
@@ -127,8 +142,12 @@ def _connect(address: str, **options: Any) -> None:
 
 
 def _unreachable(address: str, error: Exception) -> ConfigError:
+    return ConfigError(f"address: {address!r} cannot be reached ({_words(error)})")
+
+
+def _words(error: Exception) -> str:
     line = next(iter(str(error).strip().splitlines()), "")
-    return ConfigError(f"address: {address!r} cannot be reached ({type(error).__name__}: {line[:300]})")
+    return f"{type(error).__name__}: {line[:300]}"
 
 
 class Joined:

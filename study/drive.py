@@ -100,7 +100,10 @@ def _run(work: Work, study: plans.Study, store: Store, places: Places, say: Say)
     say(f"{study.key}: {study.sweep.question}\n{plans.summary(plan)}")
     note = claim.Note(study, store, **work.about)
     tracker = Tracker(
-        study, store, places.tracking_uri, lambda text: console.print(f"[yellow]warning:[/] {escape(text)}")
+        study,
+        store,
+        places.tracking_uri,
+        lambda text: console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True),
     )
     if plan.open:
         note.begin((planned.trial for planned in plan.planned if planned.known), work.found)
