@@ -259,7 +259,7 @@ def client(uri: str) -> Any:
 def _import_mlflow() -> Any:
     os.environ.update(ENVIRONMENT)
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is raised, too, and said in one line
     from mlflow import MlflowClient
 
     return MlflowClient
