@@ -76,8 +76,11 @@ class Exploration:
         )
         self._trials: list[optuna.Trial] = []
         self._known: set[str] = set()
-        for line in journal.lines():
-            self._replay(line)
+        for number, line in enumerate(journal.lines(), start=1):
+            try:
+                self._replay(line)
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise ValueError(f"line {number} cannot be followed: {error or type(error).__name__}") from error
 
     @property
     def optuna(self) -> optuna.Study:
@@ -164,7 +167,9 @@ class Exploration:
     def _suggest_again(self, number: int, params: dict[str, Any], note: str | None) -> None:
         """Bring the study to where it was after this suggestion; ValueError if it would now be another one."""
         if note or self.search.sampler not in samplers.REMEMBERING:
-            self._suggest(number, RandomSampler(seed=0), params)  # which is not asked: everything is fixed
+            # The sampler is not asked: everything is fixed.
+            if self._suggest(number, RandomSampler(seed=0), params) != params:
+                raise ValueError(f"params: {params} are not of the search's space")
         elif self._suggest(number, samplers.sampler(self.search, number), None) != params:
             raise ValueError(
                 f"trial {number} of the search would be another one with optuna {optuna.__version__} than with that "
@@ -211,8 +216,16 @@ class Exploration:
         self._optuna.add_trial(trial)
         self._known.add(line["name"])
 
+    def _check(self, line: Mapping[str, Any]) -> None:
+        event, number, due = line["event"], line.get("number"), len(self.points)
+        if event not in ("ask", "report", "tell", "crash", "know"):
+            raise ValueError(f"event: {event!r} is unknown")
+        if event != "know" and number not in (range(due) if event != "ask" else (due,)):
+            raise ValueError(f"number: {number!r} in {event!r}, when {due} were asked for")
+
     def _replay(self, line: Mapping[str, Any]) -> None:
-        """Take in a line of the journal as if it had just happened."""
+        """Take in a line of the journal as if it had just happened; ValueError for one that cannot have."""
+        self._check(line)
         if line["event"] == "ask":
             self._suggest_again(line["number"], line["params"], line["note"])
             self.points.append(Point(line["number"], line["params"], line["note"]))

@@ -22,6 +22,8 @@ from trainables.remote import existing_store, open_store
 from trainables.settings import ConfigError
 from trainables.store import Store, StoreError
 
+MOST = 10_000  # seeds, or trials of a search
+LONGEST = 1000  # characters of an error: what was given may be anything
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -86,6 +88,9 @@ def _study(sweep: str | None, scale: str, world: str | None, seeds: str | None, 
 
 
 def _check_places(store: str, tracking_uri: str | None, address: str | None) -> None:
+    for option, given in {"store": store, "tracking-uri": tracking_uri, "address": address}.items():
+        if given and not given.isprintable():
+            raise ConfigError(f"{option}: {given!r} has characters that no place has in its name")
     if not store.strip():
         raise ConfigError(f"store: {store!r} is no path")
     if tracking_uri is not None:
@@ -100,8 +105,8 @@ def _count(option: str, text: str | None) -> int | None:
         return None
     if not text.removeprefix("-").isdecimal():
         raise ConfigError(f"{option}: {text!r} is no whole number")
-    if int(text) < 1:
-        raise ConfigError(f"{option}: {text} is out of range, at least 1 is needed")
+    if len(text) > len(str(MOST)) or not 1 <= int(text) <= MOST:
+        raise ConfigError(f"{option}: {text} is out of range, it is at least 1 and at most {MOST}")
     return int(text)
 
 
@@ -168,7 +173,10 @@ def _stop(why: object) -> NoReturn:
 
 
 def _refuse(message: str) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
+    """One line, whatever was given."""
+    line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in " ".join(message.split()))
+    shown = line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+    typer.echo(f"error: {shown}", err=True)
     raise typer.Exit(2)
 
 

@@ -20,7 +20,7 @@ from study.plan import Plan, Planned, Study
 from study.sources import TRIES, Arms
 from trainables import ids, pipeline
 from trainables.settings import ConfigError
-from trainables.store import Store
+from trainables.store import Store, StoreError
 
 
 class StoreJournal:
@@ -48,7 +48,12 @@ class Searching:
         self.configs = [self.candidates.base]
         journal = StoreJournal(store, self.candidates.key)
         steps, default = self.candidates.base.optim.steps, self.candidates.default
-        self.exploration = Exploration(study.sweep.search, journal, steps=steps, default=default)
+        try:
+            self.exploration = Exploration(study.sweep.search, journal, steps=steps, default=default)
+        except ValueError as error:
+            raise StoreError(
+                f"the search's journal notes/{self.candidates.key}.jsonl cannot be used: {error}"
+            ) from error
         self._waiting = deque(self.exploration.open)
         self._running: dict[tuple[str, int], tuple[Point, float]] = {}
         self._known: deque[Known] | None = None

@@ -61,7 +61,7 @@ def parse_value(text: str) -> Any:
     """A command-line value: JSON where it is JSON (3, 0.1, true, null, [1, 2]), else the text itself."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # numbers of thousands of digits, thousands of brackets
         return text
 
 

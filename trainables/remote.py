@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -41,15 +42,32 @@ def existing_store(uri: str | os.PathLike) -> Store | None:
     """The store at a path or URI to look at; None where nothing was ever kept. Nothing is written there."""
     folder = _local(uri)
     if folder is not None:
-        return Store(folder, writable=False) if (folder / "leases").is_dir() else None
+        return Store(folder, writable=False) if _exists(folder / "leases") else None
     return RemoteStore(str(uri), writable=False) if Objects(str(uri)).exists() else None
+
+
+def _exists(folder: Path) -> bool:
+    try:
+        return stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(f"the store {folder.parent} cannot be read: {error}") from error
 
 
 def _local(uri: str | os.PathLike) -> Path | None:
     """The folder that is named; None if it is object storage."""
     text = str(uri)
+    try:
+        folder = _named(text)
+        return folder and folder.expanduser().resolve()
+    except (RuntimeError, ValueError) as error:  # nobody's home, links that lead in a circle, a null character
+        raise StoreError(f"{text!r} names no folder of this machine: {error}") from error
+
+
+def _named(text: str) -> Path | None:
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
-        return Path(text).expanduser()
+        return Path(text)
     if not text.startswith("file:"):
         return None
     parts = urlsplit(text)
