@@ -104,6 +104,7 @@ def _run(work: Work, study: plans.Study, store: Store, places: Places, say: Say)
         store,
         places.tracking_uri,
         lambda text: console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True),
+        places.artifacts,
     )
     if plan.open:
         note.begin((planned.trial for planned in plan.planned if planned.known), work.found)

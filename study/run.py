@@ -16,7 +16,7 @@ from study import interrupts, keep, report, status
 from study import plan as plans
 from study.drive import Places, Work, run
 from study.failures import unwritable
-from study.uris import check_uri, default_uri, hidden, host_and_port
+from study.uris import check_artifacts, check_uri, default_uri, hidden, host_and_port
 from trainables.paths import parse_settings
 from trainables.remote import existing_store, open_store
 from trainables.settings import ConfigError
@@ -42,6 +42,7 @@ def main(
     store: Annotated[str, typer.Option(metavar="PATH or URI", help="everything that is kept lies below it")] = "runs",
     keep_: Annotated[str, typer.Option("--keep", help="weights of a complete study: all, best or none")] = "all",
     tracking_uri: Annotated[str | None, typer.Option(help="of MLflow; a database in the store otherwise")] = None,
+    artifacts: Annotated[str | None, typer.Option(metavar="URI", help="where MLflow keeps files")] = None,
     address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a Ray cluster; our own otherwise")] = None,
 ) -> None:
     """Run an ablation over world models, and go on with it by the same command."""
@@ -49,7 +50,7 @@ def main(
         _check_one_of({"--list": list_, "--plan": plan, "--report": report_, "--status": status_})
         if list_:
             return _list(sweep)
-        _check_places(store, tracking_uri, address)
+        _check_places(store, tracking_uri, artifacts, address)
         keep.check(keep_)
         if status_ and sweep is None:
             return typer.echo(status.every(existing_store(store)))
@@ -66,7 +67,8 @@ def main(
             return _show_report(Work(study, opened, trials).report(typer.echo)[0])
         report.check_writable(study, opened)
         uri = tracking_uri or default_uri(opened)
-        _run(study, opened, trials, Places(tracking_uri=uri, address=address, at_most=at_most, keep=keep_))
+        places = Places(tracking_uri=uri, artifacts=artifacts, address=address, at_most=at_most, keep=keep_)
+        _run(study, opened, trials, places)
     except (ConfigError, StoreError) as error:
         if unwritable(error):
             _stop(error)
@@ -87,14 +89,17 @@ def _study(sweep: str | None, scale: str, world: str | None, seeds: str | None, 
     return plans.make_study(sweep, world=world, scale=scale, sets=parse_settings(sets), seeds=_count("seeds", seeds))
 
 
-def _check_places(store: str, tracking_uri: str | None, address: str | None) -> None:
-    for option, given in {"store": store, "tracking-uri": tracking_uri, "address": address}.items():
+def _check_places(store: str, tracking_uri: str | None, artifacts: str | None, address: str | None) -> None:
+    places = {"store": store, "tracking-uri": tracking_uri, "artifacts": artifacts, "address": address}
+    for option, given in places.items():
         if given and not given.isprintable():
             raise ConfigError(f"{option}: {given!r} has characters that no place has in its name")
     if not store.strip():
         raise ConfigError(f"store: {store!r} is no path")
     if tracking_uri is not None:
         check_uri(tracking_uri)
+    if artifacts is not None:
+        check_artifacts(artifacts)
     if address is not None:
         host_and_port(address)
 
