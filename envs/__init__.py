@@ -5,6 +5,7 @@ Importing this package registers one gymnasium id per world file (two_room -> wm
 """
 
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -18,7 +19,7 @@ __all__ = ["SPLITS", "Clips", "Episodes", "Policy", "World", "gymnasium_id", "lo
 
 def names() -> list[str]:
     """The worlds of this folder, sorted."""
-    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    return list(_names())
 
 
 def load(name: str) -> World:
@@ -32,6 +33,11 @@ def load(name: str) -> World:
 def gymnasium_id(name: str) -> str:
     """two_room -> wm/TwoRoom-v0"""
     return f"wm/{name.title().replace('_', '')}-v0"
+
+
+@cache  # every id of a trial asks
+def _names() -> tuple[str, ...]:
+    return tuple(sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_")))
 
 
 for _name in names():

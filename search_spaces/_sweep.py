@@ -179,26 +179,28 @@ def _apply(plain: Mapping[str, TrialConfig], sets: Mapping[str, Any]) -> dict[st
     """Every arm's config with `sets`, which must leave alone every setting in which the arms differ."""
     if "seed" in sets:
         raise ConfigError("seed: cannot be set, a sweep runs every arm with the same seeds; use --seeds")
-    swept = _swept(plain)
+    before = [flatten(config) for config in plain.values()]
+    swept = _swept(before)
     for given in sets:
         for path in swept:
             if _related(given, path):
                 raise ConfigError(f"{given}: cannot be set, the sweep varies {path}")
-    configs = {name: assign_all(config, sets) for name, config in plain.items()}
-    if changed := [path for path in swept if _column(plain, path) != _column(configs, path)]:
+    configs = {name: assign_all(config, sets) for name, config in plain.items()} if sets else dict(plain)
+    after = [flatten(config) for config in configs.values()] if sets else before
+    if changed := [path for path in swept if _column(before, path) != _column(after, path)]:
         raise ConfigError(f"{', '.join(sets)}: cannot be set, it changes {changed[0]}, which the sweep varies")
     return configs
 
 
-def _swept(configs: Mapping[str, TrialConfig]) -> list[str]:
+def _swept(flat: Sequence[Mapping[str, Any]]) -> list[str]:
     """Every setting in which the arms differ."""
-    paths = sorted({path for config in configs.values() for path in flatten(config)})
-    return [path for path in paths if len(set(_column(configs, path))) > 1]
+    paths = sorted({path for settings in flat for path in settings})
+    return [path for path in paths if len(set(_column(flat, path))) > 1]
 
 
-def _column(configs: Mapping[str, TrialConfig], path: str) -> list[str]:
+def _column(flat: Sequence[Mapping[str, Any]], path: str) -> list[str]:
     """One setting in every arm, as text that tells 1, "1" and absence apart."""
-    return [repr(flatten(config).get(path, _ABSENT)) for config in configs.values()]
+    return [repr(settings.get(path, _ABSENT)) for settings in flat]
 
 
 def _related(first: str, second: str) -> bool:

@@ -31,6 +31,8 @@ def check_writable(study: Study, store: Store) -> None:
 def covering(study: Study, store: Store) -> Study:
     """The study with the seeds that its report has covered before and that the store still knows of, too."""
     earlier = set(_earlier_seeds(folder(study, store) / "study.json")) - set(study.seeds)
+    if not earlier:
+        return study
     grown = replace(study, seeds=tuple(sorted(earlier)))
     known = {trial.seed for trial in grown.trials if pipeline.state(trial.config, store) != "to run"}
     return replace(study, seeds=tuple(sorted({*study.seeds, *known}))) if known else study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +13,18 @@ ROOT = Path(__file__).parent
 
 def names(folder: str) -> list[str]:
     """Every plug-in of `trainables/<folder>/`; files that start with an underscore are machinery."""
-    return sorted(file.stem for file in (ROOT / folder).glob("[!_]*.py"))
+    return list(_names(folder))
 
 
 def load(folder: str, name: str) -> ModuleType:
     """The module `trainables/<folder>/<name>.py`; an unknown name raises ValueError with the nearest valid one."""
     require(folder, name, names(folder))
     return import_module(f"trainables.{folder}.{name}")
+
+
+@cache  # every id of a trial asks
+def _names(folder: str) -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in (ROOT / folder).glob("[!_]*.py")))
 
 
 def require(what: str, name: object, valid: list[str]) -> None:
