@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from trainables._manifest import (
 )
 from trainables._objects import Objects
 from trainables._pruning import same
-from trainables.files import json_text, token
+from trainables.files import json_text, parse_json, token
 from trainables.store import flat
 
 
@@ -68,7 +67,7 @@ class Bundles:
         files = parse_manifest(self._objects.read(f"{place}/{MANIFEST}") or b"", key) or {}
         content = self._objects.read(_object(place, name, files[name][1])) if name in files else None
         try:
-            return json.loads(content) if content else None
+            return parse_json(content, place) if content else None
         except ValueError:
             return None
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from trainables.files import read_json
+
 logger = logging.getLogger(__name__)
 PARTS = {"host": str, "pid": int, "started": int | float, "ticks": int | None, "thread": int, "token": str}
 
@@ -171,7 +173,7 @@ def _identity() -> dict:
 def _owner(path: Path) -> dict | None:
     """The lease's owner, None if nobody holds it; one who died while writing the lease never began."""
     try:
-        owner = json.loads(path.read_bytes())
+        owner = read_json(path)
         return owner if all(isinstance(owner[part], kind) for part, kind in PARTS.items()) else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from trainables.files import write_json
+from trainables.files import parse_json, write_json
 
 MANIFEST = "manifest.json"
 NESTED = "measures"  # the folder of the entries that live below another one
@@ -107,7 +107,7 @@ def _content(folder: Path) -> bytes:
 def _parsed(content: bytes, key: str) -> dict[str, Any] | None:
     """A manifest that is sound."""
     try:
-        found = json.loads(content)
+        found = parse_json(content, key)
         files, pruned = found["files"], found.get("pruned", {})
         sound = found["seal"] == _seal(key, files, pruned) and all(map(_inside, [*files, *pruned]))
         return found if sound else None

@@ -8,6 +8,7 @@ import time
 
 from trainables._lease import Leases
 from trainables._objects import Objects
+from trainables.files import parse_json
 from trainables.store import StoreError
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def _text(owner: dict) -> bytes:
 def _owner(content: bytes | None) -> dict | None:
     """Who holds a lease; None for nobody, or if it cannot be told."""
     try:
-        owner = json.loads(content or b"")
+        owner = parse_json(content or b"", "a lease")
         return owner if {"node", "token", "pid", "host"} <= owner.keys() else None
     except (ValueError, AttributeError):
         return None

@@ -47,7 +47,7 @@ def parse_json(content: bytes, place: str | os.PathLike) -> Any:
     """The value of a JSON file's content. ValueError naming the `place` it comes from when it is no JSON."""
     try:
         return json.loads(content.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{place} is not valid JSON: {error}") from error
 
 
