@@ -26,6 +26,7 @@ class Places:
     """Where a study runs and is kept: MLflow's tracking URI, a Ray cluster's address (None for one of our own)."""
 
     tracking_uri: str
+    artifacts: str | None = None  # a URI below which MLflow keeps files; its own place otherwise
     address: str | None = None
     at_most: int | None = None  # trials at a time; None for as many as the cluster has room for
     keep: str = "all"  # what stays of the weights when the study is complete, see `keep`
