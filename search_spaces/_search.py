@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,17 +98,14 @@ def search(
     """
     _space.check(space)
     _require("sampler", sampler, SAMPLERS)
-    if isinstance(objectives, str) or not objectives or len(set(objectives)) != len(objectives):
-        raise ConfigError(f"objectives: {objectives!r} must be a list of names, each once")
+    _check_lists(objectives, limits, tuning_seeds)
     for name, value, least in (("budget", budget, 1), ("confirm", confirm, 1), ("seed", seed, 0)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not _whole(value, least):
             raise ConfigError(f"{name}: {value!r} is no whole number of at least {least}")
-    for limit in limits:
-        _known_number("limits", limit.name)
-    for name in objectives:
-        _known_number("objectives", name)
-    if not tuning_seeds or len(set(tuning_seeds)) != len(tuning_seeds):
-        raise ConfigError("tuning_seeds: give at least one, each once")
+    if not isinstance(prune, Prune | None):
+        raise ConfigError(f"prune: {prune!r} is none of {', '.join(f'{kind}(monitor)' for kind in PRUNERS)}")
+    if not isinstance(warm_start, bool):
+        raise ConfigError(f"warm_start: {warm_start!r} is neither True nor False")
     if limits and sampler == "cmaes":
         raise ConfigError("limits: cmaes does not learn from them; use tpe, gp or nsga2")
     _check_sampler(space, objectives, sampler, prune)
@@ -142,12 +140,12 @@ def median(monitor: str, *, first: float = 0.125) -> Prune:
 
 def at_most(name: str, most: float) -> Limit:
     """Only trials whose `name` is at most that may be chosen."""
-    return Limit(name, most=most)
+    return Limit(name, most=_bound(name, most))
 
 
 def at_least(name: str, least: float) -> Limit:
     """Only trials whose `name` is at least that may be chosen."""
-    return Limit(name, least=least)
+    return Limit(name, least=_bound(name, least))
 
 
 def direction(name: str) -> bool:
@@ -164,18 +162,47 @@ def about(name: str) -> dict[str, Any]:
     return {"name": name, "unit": value.unit, "higher_is_better": value.higher_is_better, "timed": value.timed}
 
 
+def _bound(name: str, value: float) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ConfigError(f"limits: {name} cannot be held to {value!r}, it takes a number")
+    return value
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _listed(values: object, kind: type) -> bool:
+    """Whether it is a list of at least one thing of that kind, each once."""
+    listed = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
+    return listed and all(isinstance(value, kind) for value in values) and len(set(values)) == len(values)
+
+
 def _prune(kind: str, monitor: str, first: float, factor: int) -> Prune:
-    if "loss" in monitor:
+    if "loss" in str(monitor):
         raise ConfigError(
             f"prune: {monitor!r} does not predict planning, a collapsed latent has the smallest loss of all; "
             f"watch one of {', '.join(sorted(monitors.VALUES))}"
         )
     _require("prune", monitor, sorted(monitors.VALUES))
-    if not 0 < first < 1:
-        raise ConfigError(f"prune: first={first} is no share between 0 and 1")
-    if not isinstance(factor, int) or factor < 2:
-        raise ConfigError(f"prune: factor={factor} must be a whole number of at least 2")
+    if not isinstance(first, int | float) or not 0 < first < 1:
+        raise ConfigError(f"prune: first={first!r} is no share between 0 and 1")
+    if not _whole(factor, 2):
+        raise ConfigError(f"prune: factor={factor!r} must be a whole number of at least 2")
     return Prune(kind, monitor, first, factor)
+
+
+def _check_lists(objectives: Sequence[str], limits: Sequence[Limit], tuning_seeds: Sequence[int]) -> None:
+    if not _listed(objectives, str):
+        raise ConfigError(f"objectives: {objectives!r} must be a list of names, each once")
+    if not isinstance(limits, Sequence) or not all(isinstance(limit, Limit) for limit in limits):
+        raise ConfigError(f"limits: {limits!r} must be a list of at_most(name, number) and at_least(name, number)")
+    for name in objectives:
+        _known_number("objectives", name)
+    for limit in limits:
+        _known_number("limits", limit.name)
+    if not _listed(tuning_seeds, int) or not all(_whole(each, 0) for each in tuning_seeds):
+        raise ConfigError(f"tuning_seeds: {tuning_seeds!r} must be a list of whole numbers from 0 on, each once")
 
 
 def _check_sampler(space: Space, objectives: Sequence[str], sampler: str, prune: Prune | None) -> None:

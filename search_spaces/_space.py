@@ -45,24 +45,25 @@ class Choice:
         return self.values
 
 
+LARGEST = 1e15  # of a range's ends: beyond it, steps between numbers show
 Dimension = Range | Choice
 Space = Mapping[str, Dimension]
 
 
 def uniform(low: float, high: float) -> Range:
     """Any number from `low` to `high`."""
-    return _range(float(low), float(high))
+    return _range(low, high)
 
 
 def log_uniform(low: float, high: float) -> Range:
     """Any number from `low` > 0 to `high`, each factor as likely as another."""
-    return _range(float(low), float(high), log=True)
+    return _range(low, high, log=True)
 
 
 def integers(low: int, high: int, *, log: bool = False) -> Range:
     """A whole number from `low` to `high`."""
-    if not all(isinstance(end, int) for end in (low, high)):
-        raise ConfigError(f"space: integers({low}, {high}) needs whole numbers")
+    if not all(isinstance(end, int) and not isinstance(end, bool) for end in (low, high)):
+        raise ConfigError(f"space: integers({low!r}, {high!r}) needs whole numbers")
     return _range(low, high, log=log, whole=True)
 
 
@@ -72,6 +73,8 @@ def choice(*values: Any, then: Mapping[Any, Space] | None = None) -> Choice:
         raise ConfigError(f"space: choice{values} needs at least two values, each once")
     if not all(value is None or isinstance(value, str | int | float | bool) for value in values):
         raise ConfigError(f"space: choice{values} can hold text, numbers, truth values and None")
+    if not isinstance(then, Mapping | None):
+        raise ConfigError(f"space: then is {then!r}; give dimensions by value: then={{value: {{path: dimension}}}}")
     for value in then or {}:
         if value not in values:
             raise ConfigError(f"space: then has {value!r}, which is none of {', '.join(map(str, values))}")
@@ -119,26 +122,36 @@ def _completed(space: Space, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(space: Space) -> None:
-    """ConfigError for a space without dimensions, and for a path with two meanings."""
-    if not space:
-        raise ConfigError("space: there is nothing in it to search")
-    seen: dict[str, Dimension] = {}
-    for path, dimension, _ in dimensions(space):
-        if not isinstance(dimension, Range | Choice):
+    """ConfigError for a space without dimensions, for what is none, and for a path with two meanings."""
+    if not isinstance(space, Mapping) or not space:
+        raise ConfigError(f"space: {space!r} has nothing in it to search; give dimensions by path")
+    _check_below(space, {})
+
+
+def _check_below(space: Space, seen: dict[str, Dimension]) -> None:
+    for path, dimension in space.items():
+        if not isinstance(path, str) or not isinstance(dimension, Range | Choice):
             raise ConfigError(
                 f"space: {path} is {dimension!r}; give uniform(low, high), log_uniform(low, high), "
                 "integers(low, high) or choice(value, value, ...)"
             )
         if seen.setdefault(path, dimension) != dimension:
             raise ConfigError(f"space: {path} is there twice with different values")
+        for value, below in dimension.then.items() if isinstance(dimension, Choice) else ():
+            if not isinstance(below, Mapping):
+                raise ConfigError(f"space: then of {path}={value} is {below!r}; give dimensions by path")
+            _check_below(below, seen)
 
 
 def _range(low: float, high: float, *, log: bool = False, whole: bool = False) -> Range:
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ConfigError(f"space: the range {low:g} to {high:g} is empty")
+    for end in (low, high):
+        if not isinstance(end, int | float) or isinstance(end, bool) or not abs(end) < LARGEST:
+            raise ConfigError(f"space: a range cannot end at {end!r}, it takes a number between +-{LARGEST:g}")
+    if not low < high:
+        raise ConfigError(f"space: the range {low!r} to {high!r} is empty")
     if log and low <= 0:
-        raise ConfigError(f"space: a logarithmic range must begin above 0, {low:g} does not")
-    return Range(low, high, log, whole)
+        raise ConfigError(f"space: a logarithmic range must begin above 0, {low!r} does not")
+    return Range(low, high, log, whole) if whole else Range(float(low), float(high), log)
 
 
 def describe(space: Space) -> dict[str, dict[str, Any]]:
