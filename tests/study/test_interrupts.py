@@ -1,0 +1,75 @@
+"""Ctrl-C, Ctrl-C again and SIGTERM: everything ends, one line says how to go on, and the store is as it was left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from study import claim, cluster, interrupts
+from study.candidates import Candidates
+from study.plan import make_study
+from trainables.store import Store
+
+SEARCH = "tune_mixture"
+
+
+def asked(store, name):
+    return sum(line["event"] == "ask" for line in store.lines(name))
+
+
+def ended(children):
+    """Whether no child is left, soon."""
+    psutil.wait_procs(children, timeout=15)
+    return not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"])
+def test_a_search_that_is_interrupted_again_and_again_ends_with_one_line(
+    number, code, command, spawn, small, invoke, tmp_path
+):
+    """As a terminal does it: the whole process group gets the signal, twice."""
+    arguments = command(tmp_path / "store", "--seeds", "1", "--budget", "3", sets={"optim.steps": 100_000})
+    arguments[1] = SEARCH
+    study = make_study(SEARCH, sets=small(**{"optim.steps": 100_000}).sets, seeds=1)
+    driver = spawn(arguments, tmp_path)
+    store = Store(tmp_path / "store")
+    name = Candidates(study, store).key
+    while not asked(store, name):
+        assert driver.poll() is None, driver.communicate()
+        time.sleep(0.1)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    for _ in range(2):
+        os.killpg(driver.pid, number)
+        time.sleep(0.3)
+    _, errors = driver.communicate()
+    assert driver.returncode == code, errors
+    assert errors.splitlines()[-1] == "stopped; the same command goes on from here"
+    assert "Traceback" not in errors
+    assert ended(children)
+    assert list(cluster.SCRATCH.glob(f"{cluster.PREFIX}{driver.pid}-*")) == []
+    assert claim.read(study.key, store)["state"] == "unfinished"
+    assert not [owner for owner in store.holders().values() if owner["alive"]]
+    before = store.lines(name)
+    told = invoke(*arguments, "--status")
+    assert told.exit_code == 0
+    assert "\nstopped\n" in told.stdout
+    assert f"search: {len(before)} asked, 0 told" in told.stdout
+    assert invoke(*arguments, "--plan").exit_code == 0
+    assert store.lines(name) == before
+
+
+def test_a_library_does_not_take_sigterm_away():
+    with interrupts.stoppable():
+        with interrupts.kept():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with pytest.raises(interrupts.TerminatedError):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(interrupts.TerminatedError), interrupts.kept():
+            raise SystemExit(15)
+        with interrupts.shielded():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
