@@ -138,6 +138,11 @@ class Machines:
             "RAY_AUTH_MODE": "token",
             "RAY_USAGE_STATS_ENABLED": "0",
             "OMP_NUM_THREADS": "1",
+            "RAY_worker_niceness": "0",
+            # A machine that is busy otherwise is slow to start anything.
+            "RAY_gcs_server_port_wait_time_s": "120",
+            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "120",
+            "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "120",
         }
 
     def _write(self, file: Path, text: str) -> None:
