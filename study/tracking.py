@@ -24,6 +24,7 @@ from search_spaces._sweep import Trial
 from study.plan import Study, changes
 from study.uris import database, hidden
 from trainables import ids, pipeline
+from trainables.paths import flatten
 from trainables.store import Store
 
 ENVIRONMENT = {
@@ -141,25 +142,15 @@ class Runs:
 
     def start(self, trial: Trial) -> None:
         """Mark the trial's run as running."""
-        self._running.add(self.open(trial))
-        self._client.update_run(self.open(trial), status="RUNNING")
+        known, run = _place_of(trial) in self._children, self.open(trial)
+        self._running.add(run)
+        if known:  # a new one is marked so by MLflow
+            self._client.update_run(run, status="RUNNING")
 
     def log(self, trial: Trial, points: Iterable[dict[str, float]]) -> None:
         """Add points {"step": ..., name: value, ...} that the run does not have yet."""
-        from mlflow.entities import Metric
-
         run = self.open(trial)
-        last, now = self._last_step(run), int(time.time() * 1000)
-        new = [point for point in points if point["step"] > last]
-        metrics = [
-            Metric(f"train/{name}", value, now, point["step"])
-            for point in new
-            for name, value in point.items()
-            if name != "step" and value is not None
-        ]
-        for start in range(0, len(metrics), BATCH):
-            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
-        self._last[run] = max([last, *(point["step"] for point in new)])
+        self._write(run, self._lacking(run, points))
 
     def close(self, trial: Trial, record: dict[str, Any], points: Iterable[dict[str, float]]) -> None:
         """Log what the run lacks of a trial's record and end the run; nothing to do if it has that record already."""
@@ -169,11 +160,10 @@ class Runs:
         mark, now = ids.digest(content), int(time.time() * 1000)
         if self._records.get(run) == mark:
             return
-        self.log(trial, points)
         values = {f"measure/{name}": value for name, value in record["measures"].items()}
         values |= {f"seconds/{name}": value for name, value in record["seconds"].items()}
         metrics = [Metric(name, value, now, 0) for name, value in values.items()] + _search_metrics(record, now)
-        self._client.log_batch(run, metrics=metrics)
+        self._write(run, [*self._lacking(run, points), *metrics])
         self._artifact(run, "record.json", content)
         about = {"status": record["status"], **_provenance(record), **_search_tags(record), "record": mark}
         self._client.log_batch(
@@ -220,16 +210,35 @@ class Runs:
 
         tags = dict(zip(("arm", "seed", "trial"), _place_of(trial), strict=True))
         tags |= {"mlflow.parentRunId": self._parent, "changes": changes(trial)}
-        run = self._client.create_run(self._experiment, tags=tags, run_name=f"{trial.arm}, seed {trial.seed}")
-        settings = pipeline.record_part(trial.config, self._store)["config"]
+        settings = flatten(trial.config)
         if trial.watch:
             settings |= {f"search/{path}": json.dumps(value) for path, value in trial.changes.items()}
             tags["phase"] = "search"
+        run = self._client.create_run(self._experiment, tags=tags, run_name=f"{trial.arm}, seed {trial.seed}")
         params = [
             Param(path, value if isinstance(value, str) else json.dumps(value)) for path, value in settings.items()
         ]
         self._client.log_batch(run.info.run_id, params=params)
+        self._last[run.info.run_id] = 0
         return run
+
+    def _lacking(self, run: str, points: Iterable[dict[str, float]]) -> list[Any]:
+        """The metrics of those points of a curve that are beyond the run's newest, from now on counted as there."""
+        from mlflow.entities import Metric
+
+        last, now = self._last_step(run), int(time.time() * 1000)
+        new = [point for point in points if point["step"] > last]
+        self._last[run] = max([last, *(point["step"] for point in new)])
+        return [
+            Metric(f"train/{name}", value, now, point["step"])
+            for point in new
+            for name, value in point.items()
+            if name != "step" and value is not None
+        ]
+
+    def _write(self, run: str, metrics: list[Any]) -> None:
+        for start in range(0, len(metrics), BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
 
     def _last_step(self, run: str) -> int:
         if run not in self._last:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from analysis import records as frames
 from analysis.mlflow_records import read_mlflow
 from study import report, tracking
 from trainables import pipeline
+from trainables.monitors import Watch
 from trainables.paths import flatten
 from trainables.store import Store
 
@@ -122,6 +124,19 @@ def test_mlflow_and_the_store_give_the_same_records(complete, small, done, uri):
     assert frames.frame(read_mlflow(uri, study.key)).select(from_store.columns).equals(from_store)
 
 
+def test_a_run_says_whether_it_is_of_a_search(small, done, uri):
+    study = small()
+    tracker = tracking.Tracker(study, done, uri, pytest.fail)
+    tracker.started(replace(study.trials[0], watch=Watch((10,), ("probe_r2",))))
+    tracker.started(study.trials[1])
+    tracker.stop()
+    _, children = runs(uri, study)
+    assert {run.data.tags["arm"]: run.data.tags.get("phase") for run in children.values()} == {
+        study.trials[0].arm: "search",
+        study.trials[1].arm: None,
+    }
+
+
 def test_more_seeds_extend_the_study(complete, small, done, uri):
     complete(small(seeds=2), done, uri)
     complete(small(seeds=3), done, uri)
@@ -185,6 +200,8 @@ def test_drivers_that_begin_at_once_look_and_create_one_after_the_other(small, d
     study, warnings, inside = small(), [], []
 
     class Runs:
+        artifacts_elsewhere = None
+
         def __init__(self, *arguments):
             assert not inside
             inside.append(self)
