@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from study import cluster
-from tests.faults._studies import Kind, Study
+
+pytest.register_assert_rewrite("tests.faults._studies")
+from tests.faults._studies import Kind, Study  # noqa: E402  its assertions are explained, too
 
 cluster.quieten()
 
