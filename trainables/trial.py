@@ -22,7 +22,7 @@ import ray.train
 import torch
 from ray import tune
 from ray.exceptions import RayActorError
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchConfig, TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util.actor_pool import ActorPool
 from ray.util.placement_group import get_current_placement_group, placement_group, remove_placement_group
@@ -245,6 +245,8 @@ def ray_train(
             "out": out.name,
             "watch": watch,
         },
+        # A lone worker talks to nobody, and NCCL would take memory of a GPU that it may share.
+        torch_config=TorchConfig(backend="gloo" if config.workers == 1 else None),
         scaling_config=ray.train.ScalingConfig(
             num_workers=config.workers, use_gpu="GPU" in bundle, resources_per_worker=bundle
         ),
