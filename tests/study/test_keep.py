@@ -7,8 +7,11 @@ import shutil
 
 import pytest
 
+from search_spaces._sweep import Trial
 from study import claim, keep
+from study.plan import make_study
 from trainables import ids, pipeline
+from trainables.monitors import Watch
 from trainables.paths import assign_all
 from trainables.store import Store
 
@@ -124,6 +127,31 @@ def test_a_policy_that_is_none_is_refused(invoke, command, tmp_path):
 )
 def test_sizes_are_in_units_that_people_read(count, words):
     assert keep.size(count) == words
+
+
+def test_best_keeps_what_confirms_a_search_and_no_candidate(search, store, pairs):
+    """Candidates are told from what confirms them by their watch."""
+    candidate = search.sweep.candidate(search.world, search.scale, search.sets, {})
+    trials = [
+        Trial(f"trial {i}", 1000, assign_all(candidate, {"optim.lr": 1e-3 * (i + 1)}), watch=Watch((), ()))
+        for i in (0, 1)
+    ]
+    confirming = search.trials[:1]
+    for trial in (*trials, *confirming):
+        key = ids.train_key(trial.config)
+        (store.work(key) / pipeline.WEIGHTS).write_bytes(bytes(1000))
+        (store.work(key) / "result.json").write_text('{"status": "diverged"}')
+        store.put(key, store.work(key))
+    found = [(trial, {"measures": {}, "search": {"state": "complete"}}) for trial in trials]
+    found += [(trial, {"measures": {"success_rate": 0.5}}) for trial in confirming]
+    assert keep.apply("best", search, store, found) == "keep best: removed the weights of 2 trainings (2 kB)"
+    assert ids.train_key(confirming[0].config).removeprefix("train/") in weights(store)
+    assert all(pipeline.state(trial.config, store) == "done" for trial, _ in found)
+
+
+@pytest.fixture
+def search():
+    return make_study("tune_lewm", sets={}, seeds=1)
 
 
 @pytest.fixture
