@@ -17,6 +17,7 @@ from trainables import training
 from trainables.config import TrialConfig
 from trainables.files import read_json
 from trainables.model import WorldModel
+from trainables.pipeline import WEIGHTS
 from trainables.remote import open_store
 from trainables.store import StoreError
 
@@ -77,10 +78,10 @@ class Trained:
 
 def _received(folder: Path, data: dict[str, Path], stored: Stored | None) -> Trained:
     """The training as it lies on this node, brought here from the store if this is another one."""
-    if stored is None or all(place.exists() for place in (folder, *data.values())):
+    if stored is None or all(place.exists() for place in (folder / WEIGHTS, *data.values())):
         return Trained(folder, data, stored)
     store = open_store(stored.uri)
-    found = {key: store.get(key) for key in (stored.checkpoint, *stored.data.values())}
+    found = {key: store.get(key, whole=True) for key in (stored.checkpoint, *stored.data.values())}
     if None in found.values():
         raise StoreError(f"the store {stored.uri} has lost {', '.join(key for key in found if found[key] is None)}")
     return Trained(found[stored.checkpoint], {split: found[key] for split, key in stored.data.items()}, stored)
