@@ -139,7 +139,7 @@ class Study:
 
     def journal(self) -> list[dict[str, Any]]:
         """What the search asked for, was shown and was told, in order; times aside."""
-        (file,) = self.seen.glob("notes/searches/*/*.jsonl")
+        (file,) = self.store.glob("notes/searches/*/*.jsonl")
         lines = [json.loads(line) for line in file.read_text().splitlines()]
         for line in lines:
             line.get("about", {}).pop("seconds", None)
