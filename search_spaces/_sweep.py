@@ -89,10 +89,7 @@ class Sweep:
         _require("baseline", self.baseline, names)
         if self.search is None and names == [DEFAULT]:
             raise ConfigError("arms: give arms to compare, or a search that finds them")
-        if self.search and (shared := sorted({*self.search.tuning_seeds} & {*self.seeds})):
-            raise ConfigError(
-                f"seeds: {shared[0]} is a tuning seed, too; what is chosen on a seed is not confirmed by it"
-            )
+        self.check_seeds(self.seeds)
         for values in self.published.values():
             for arm in values:
                 _require("published", arm, names)
@@ -101,6 +98,13 @@ class Sweep:
             if scale == FIRST_SCALE or world in envs.names():
                 self.trials(world, scale, {}, self.seeds[:1])
                 self.check_space(world, scale, {})
+
+    def check_seeds(self, seeds: Iterable[int]) -> None:
+        """ConfigError for seeds that confirm what was chosen on them."""
+        if self.search and (shared := sorted({*self.search.tuning_seeds} & {*seeds})):
+            raise ConfigError(
+                f"seeds: {shared[0]} is a tuning seed, too; what is chosen on a seed is not confirmed by it"
+            )
 
     def world(self, scale: str) -> str:
         """The world of that scale; ConfigError where the sweep names none."""
@@ -141,6 +145,11 @@ class Sweep:
                     raise ConfigError(f"{given}: cannot be set, the search varies {path}, its seed and its tasks")
         for chosen in _space.corners(self.search.space):
             config = self.candidate(world, scale, sets, chosen)
+            if not self.search.looks(config.optim.steps):
+                raise ConfigError(
+                    f"prune: a training of {config.optim.steps} steps is over before its first look, "
+                    f"after {self.search.prune.first:g} of them"
+                )
         for name in (*self.search.objectives, *(limit.name for limit in self.search.limits)):
             if name not in COSTS:
                 _require("objectives", name, _reported(config))

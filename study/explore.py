@@ -115,8 +115,9 @@ class Exploration:
         """A look at training `number` after `step` updates; whether it is to stop. A repeated look changes nothing."""
         point = self.points[number]
         if point.state == "open" and point.stopped is None and step not in point.looks:
+            values = _finite(values)
             stop = self._judge(number, step, values)
-            line = {"event": "report", "number": number, "step": step, "values": _finite(values), "stop": stop}
+            line = {"event": "report", "number": number, "step": step, "values": values, "stop": stop}
             self._journal.append(line)
             point.looks[step], point.stopped = line["values"], stop
         return point.stopped is not None
@@ -177,14 +178,14 @@ class Exploration:
             )
 
     def _judge(self, number: int, step: int, values: Mapping[str, float]) -> str | None:
-        """ "collapsed", "pruned" or None."""
-        if values[monitors.ALWAYS] < pipeline.COLLAPSED_VARIANCE:
+        """ "collapsed", "pruned" or None; a pruner stops what has no finite value."""
+        if values.get(monitors.ALWAYS, math.inf) < pipeline.COLLAPSED_VARIANCE:
             return "collapsed"
         if self.search.prune is None:
             return None
         monitor = self.search.prune.monitor
         sign = 1.0 if monitors.higher_is_better(monitor) == self._objectives[0] else -1.0
-        self._trials[number].report(sign * values[monitor], step)
+        self._trials[number].report(sign * values.get(monitor, math.nan), step)
         return "pruned" if self._trials[number].should_prune() else None
 
     def _told(self, line: Mapping[str, Any]) -> None:

@@ -59,6 +59,7 @@ def make_study(
         sets=sets,
         seeds=tuple(sweep.seeds if seeds is None else range(seeds)),
     )
+    sweep.check_seeds(found.seeds)
     _ = found.trials
     sweep.check_space(found.world, scale, sets)
     return found

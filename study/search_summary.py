@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +22,10 @@ def chosen(exploration: Exploration, candidates: Candidates) -> dict[str, Point]
     """
     search = exploration.search
     ranked = ranking(exploration)
-    default = identity(candidates.base)
-    others = [point for point in ranked if identity(candidates.config(point.params)) != default]
+    default, first = identity(candidates.base), {}
+    for point in ranked:  # a search may try the same settings twice
+        first.setdefault(identity(candidates.config(point.params)), point)
+    others = [point for trial, point in first.items() if trial != default]
     if len(search.objectives) == 1:
         beaten = bool(ranked) and ranked[0] not in others
         others = others[: search.confirm - beaten]
@@ -98,9 +101,14 @@ def importance(exploration: Exploration) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for i, name in enumerate(exploration.search.objectives):
         if len(done) >= LEAST and len({point.values[name] for point in done}) > 1:
-            shares = get_param_importances(
-                exploration.optuna, evaluator=PedAnovaImportanceEvaluator(), target=lambda trial, i=i: trial.values[i]
-            )
+            sign = -1 if direction(name) else 1  # the evaluator takes less of a target to be better, and warns of it
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                shares = get_param_importances(
+                    exploration.optuna,
+                    evaluator=PedAnovaImportanceEvaluator(),
+                    target=lambda trial, i=i, sign=sign: sign * trial.values[i],
+                )
             found[name] = {path: float(share) for path, share in shares.items()}
     return found
 

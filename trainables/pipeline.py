@@ -129,6 +129,7 @@ def record_part(config: TrialConfig, store: Store) -> dict[str, Any]:
         {"measures": sum(part["seconds"] for part in measured)} if measured else {}
     )
     about = {key: result[key] for key in ("parameters", "trace", "steps")}
+    about["memory"] = result.get("memory")  # older trainings do not say
     return record | {"error": None, "seconds": seconds, **about, **result["provenance"]}
 
 

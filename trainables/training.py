@@ -58,7 +58,7 @@ def train(
         status = run.advance()
         if run.logged:
             tell({"step": run.step, "steps": config.optim.steps, **run.last()})
-        if watch and status == "ok" and run.step in watch.steps:
+        if watch and status == "ok" and run.step in watch.steps and run.finite():
             tell(run.look(watch, data))
         if status == "ok" and collective.rank() == 0 and time.monotonic() - last > pause:
             began = time.monotonic()
@@ -119,6 +119,10 @@ class Run:
         values = watch.look(self, data) if collective.rank() == 0 else {}
         self.looks.append({"step": self.step, "steps": self.config.optim.steps, "monitor": values})
         return self.looks[-1]
+
+    def finite(self) -> bool:
+        """Whether every weight is; if not, the next check of the loss says "diverged"."""
+        return all(bool(torch.isfinite(weights).all()) for weights in self.parameters)
 
     def last(self) -> dict[str, float]:
         """The newest point of the history."""

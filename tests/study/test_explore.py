@@ -148,6 +148,20 @@ def test_a_collapse_ends_a_trial_whether_or_not_there_is_pruning():
     assert not found.feasible(point)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "prune" in KINDS[kind]])
+@pytest.mark.parametrize("missing", ["probe_r2", "rollout_error_1", "variance_kept"])
+def test_a_look_that_shows_no_number_is_followed_like_any_other(kind, missing):
+    declaration, journal = declared(kind), Memory()
+    found = explore(declaration, journal)
+    for number in range(8):
+        look = {"variance_kept": 1.0, "probe_r2": number / 9, "rollout_error_1": 1 - number / 9}
+        point = found.ask(BUDGET)
+        found.report(point.number, declaration.looks(STEPS)[0], {**look, missing: math.nan})
+        found.tell(point.number, point.stopped or "complete", {"success_rate": 0.5}, {})
+    assert decided(explore(declaration, journal)) == decided(found)
+    assert any(point.stopped == "pruned" for point in found.points) == (missing == declaration.prune.monitor)
+
+
 def test_raising_the_budget_goes_on_and_lowering_it_asks_for_nothing_more():
     declaration, journal = declared("tpe"), Memory()
     go_on(explore(declaration, journal), 8)

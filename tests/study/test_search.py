@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from search_spaces._search import asha, at_most, search
-from search_spaces._space import choice, log_uniform
+from search_spaces._search import asha, at_most, direction, search
+from search_spaces._space import choice, log_uniform, uniform
 from search_spaces._sweep import Sweep
 from study import plan as plans
 from study import report
 from study.drive import Work
+from study.explore import Exploration
 from study.search import Searching
+from study.search_summary import importance
 from trainables import pipeline
 from trainables.settings import ConfigError
 from trainables.store import Store
@@ -52,6 +54,13 @@ def declared(budget=4, objectives=("probe_r2",), space=SPACE, **options):
 
 def study_of(sweep, seeds=(0, 1)):
     return plans.Study(name="tuned", sweep=sweep, world="two_room", scale="local", sets=SETS, seeds=tuple(seeds))
+
+
+class List(list):
+    """A journal that nobody reads."""
+
+    def lines(self):
+        return []
 
 
 class StopTrainingError(Exception):
@@ -262,6 +271,40 @@ def test_a_limit_that_nothing_keeps_leaves_the_default_alone(tmp_path, never_col
     trials, _ = run(source, store)
     assert [trial.arm for trial in trials] == ["trial 0", "trial 1", "default"]
     assert source.summary()["confirmed"] == {}
+
+
+def test_settings_that_were_tried_twice_are_one_arm(tmp_path, never_collapsed):
+    """Two sizes are all there is, and five trials try them."""
+    sweep = declared(5, space={"predictor.size": choice("tiny", "small")}, sampler="random", confirm=3)
+    store = Store(tmp_path)
+    source = Searching(study_of(sweep, seeds=(0,)), store)
+    trials, _ = run(source, store)
+    assert [trial.arm for trial in trials][:5] == [f"trial {number}" for number in range(5)]
+    assert len([trial for trial in trials if trial.watch is None]) == 2
+
+
+@pytest.mark.parametrize("objective", ["success_rate", "final_distance"])
+def test_importance_is_of_what_makes_trials_good_whichever_way_is_better(objective):
+    """Here `a` alone decides which trials are good, and `b` alone which are bad."""
+    exploration = Exploration(
+        search({"a": uniform(0, 1), "b": uniform(0, 1)}, [objective], 60, sampler="random"), List(), steps=1
+    )
+    while point := exploration.ask(60):
+        good, bad = point.params["a"] > 0.9, point.params["b"] > 0.9
+        value = 1.0 if good else 0.0 if bad else 0.5
+        exploration.tell(point.number, "complete", {objective: value if direction(objective) else 1 - value}, {})
+    shares = importance(exploration)[objective]
+    assert shares["a"] > 0.9
+
+
+def test_seeds_asked_for_cannot_be_those_that_were_tuned_on():
+    with pytest.raises(ConfigError, match="1000 is a tuning seed"):
+        plans.make_study("tune_lewm", sets={}, seeds=1001)
+
+
+def test_a_training_too_short_to_be_looked_at_is_a_mistake():
+    with pytest.raises(ConfigError, match="over before its first look"):
+        plans.make_study("tune_lewm", sets={"optim.steps": 1})
 
 
 def test_another_space_or_protocol_is_another_search_and_another_budget_is_not(tmp_path):

@@ -51,6 +51,22 @@ def test_looks_do_not_depend_on_the_state_of_global_generators(config, episodes,
     assert found[0] == found[1]
 
 
+def test_a_model_that_diverged_between_two_checks_of_the_loss_is_not_looked_at(tiny, episodes, tmp_path, monkeypatch):
+    """Steps 51 to 59 are not logged, so that what goes wrong there shows at step 60."""
+    advance, events = training.Run.advance, []
+
+    def spoiled(run):
+        status = advance(run)
+        if run.step == 51:
+            run.parameters[0].data.fill_(float("nan"))
+        return status
+
+    monkeypatch.setattr(training.Run, "advance", spoiled)
+    result = train(tiny(optim__steps=70), episodes, tmp_path, Watch((51,), ("probe_r2",)), events.append)
+    assert (result["status"], result["steps"]) == ("diverged", 60)
+    assert looks(events) == []
+
+
 def test_collapse_is_looked_for_whatever_else_is(config, episodes, tmp_path):
     events = []
     train(config, episodes, tmp_path, Watch((2,), ()), events.append)
