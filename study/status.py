@@ -142,6 +142,8 @@ def _state(key: str, note: Mapping[str, Any] | None, seen: Seen) -> str:
 def _trained(note: Mapping[str, Any] | None, store: Store) -> str:
     if note is None:
         return ""
+    if note["state"] == claim.COMPLETE:
+        return f"{len(note['trials'])} trainings"
     results = store.documents([(f"train/{each}", "result.json") for each in note["trials"]])
     return f"{sum(result is not None for result in results)}/{len(results)} trained"
 

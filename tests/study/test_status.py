@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from study import keep, status
 from study import plan as plans
-from study import status
 from study.candidates import Candidates
 from trainables import ids, pipeline
-from trainables.remote import existing_store
+from trainables.remote import RemoteStore, existing_store
 from trainables.store import Store, flat
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +154,32 @@ def test_every_study_is_one_line(store):
     assert f"running: process {os.getpid()}" in lines[1]
     assert "0/2 trained" in lines[1]
     assert "its note cannot be read" in lines[2]
+
+
+def test_a_store_in_object_storage_is_looked_at_the_same_way(study, uri, tmp_path, monkeypatch):
+    monkeypatch.setenv("WM_CACHE", str(tmp_path / "another-node"))
+    assert existing_store(uri) is None
+    node = RemoteStore(uri, tmp_path / "node", poll=0.02)
+    node.write(f"studies/{study.key}", {"state": "unfinished", "trials": []})
+    finish(node, study.trials[0])
+    trains = ids.train_key(study.trials[1].config)
+    (node.work(trains) / "checkpoint.json").write_text(json.dumps({"step": 40}))
+    node.save_work(trains)
+    with node.lease(f"studies/{study.key}"), node.lease(trains):
+        before = sorted(node.files())
+        looked = existing_store(uri)
+        _, state, counts, running, last, disk, following = status.one(study, looked).splitlines()
+        assert sorted(node.files()) == before
+        (line,) = (line for line in status.every(looked).splitlines() if line.startswith(study.key))
+    assert state.startswith(f"running: process {os.getpid()} on ")
+    assert state in line
+    assert counts == "trials: 1 done, 1 running, 0 failed, 2 to run"
+    assert running.startswith("  running  vit, seed 0: checkpoint at step 40 of 60, ")
+    assert last.startswith("last change: ")
+    assert "unfinished work" in disk
+    assert following == "next: it goes on by itself"
+    said = keep.apply("none", study, node, [(trial, {"measures": {}}) for trial in study.trials[:1]])
+    assert said == "keep none: removed the weights of 0 trainings (0 B)"
 
 
 # --- searches
