@@ -76,7 +76,10 @@ class Candidates:
         return steps * len(self.search.tuning_seeds)
 
     def known(self) -> list[Known]:
-        """Recorded trainings in the space that are otherwise like the default, whatever their seed."""
+        """Recorded trainings in the space that are otherwise like the default, whatever their seed.
+
+        Not those whose weights were removed before they were judged on these tasks: that would cost a training.
+        """
         return [known for known in map(self._known, self._store.keys("train/")) if known]
 
     def _known(self, key: str) -> Known | None:
@@ -88,7 +91,10 @@ class Candidates:
             config = self.config(params).model_copy(update={"seed": settings["seed"]})
         except ConfigError:
             return None
-        return (key.removeprefix("train/"), params, config) if ids.train_key(config) == key else None
+        if ids.train_key(config) != key:
+            return None
+        judged = pipeline.state(config, self._store) == "done" or self._store.get(key, whole=True)
+        return (key.removeprefix("train/"), params, config) if judged else None
 
 
 def arm(point: Point) -> str:

@@ -9,8 +9,10 @@ import pytest
 
 from search_spaces._sweep import Trial
 from study import claim, keep
+from study.candidates import Candidates
 from study.plan import make_study
 from trainables import ids, pipeline
+from trainables.files import write_json
 from trainables.monitors import Watch
 from trainables.paths import assign_all
 from trainables.store import Store
@@ -147,6 +149,18 @@ def test_best_keeps_what_confirms_a_search_and_no_candidate(search, store, pairs
     assert keep.apply("best", search, store, found) == "keep best: removed the weights of 2 trainings (2 kB)"
     assert ids.train_key(confirming[0].config).removeprefix("train/") in weights(store)
     assert all(pipeline.state(trial.config, store) == "done" for trial, _ in found)
+
+
+def test_a_warm_start_passes_over_trainings_whose_weights_are_gone(search, store):
+    config = search.sweep.candidate(search.world, search.scale, search.sets, {})
+    key = ids.train_key(config)
+    for name, content in {"config.json": config.model_dump(mode="json"), "result.json": {"status": "ok"}}.items():
+        write_json(store.work(key) / name, content)
+    (store.work(key) / pipeline.WEIGHTS).write_bytes(b"weights")
+    store.put(key, store.work(key))
+    assert [name for name, *_ in Candidates(search, store).known()] == [key.removeprefix("train/")]
+    store.prune(key, [pipeline.WEIGHTS])
+    assert Candidates(search, store).known() == []
 
 
 @pytest.fixture
