@@ -18,11 +18,6 @@ BIN = Path(sys.executable).parent
 def test_a_study_submitted_to_a_cluster_that_ray_up_made(machines, command, small, undisturbed, untimed):
     up = machines.run(BIN / "ray", "up", "-y", "--no-config-cache", machines.config(ROOT / "cluster.onprem.yaml"))
     assert up.returncode == 0, up.stdout
-    for host in ("127.0.0.1",):
-        assert (
-            (machines.root / host / "pip.log").read_text().strip().endswith(f"-e {machines.root / host}/wm-study[s3]")
-        )
-
     store, server = Store(machines.root / "shared"), f"http://127.0.0.1:{machines.ports['5000']}"
     study, environment = small(seeds=2), json.dumps({"env_vars": {"WM_COMMIT": "0123abc-dirty"}})
     submit = ("job", "submit", "--address", f"http://127.0.0.1:{machines.ports['8265']}", "--working-dir", ROOT)
@@ -37,3 +32,7 @@ def test_a_study_submitted_to_a_cluster_that_ray_up_made(machines, command, smal
         ("0123abc", True)
     }
     assert len(results) == len(read_mlflow(server, study.key)) == 4
+    for home in (machines.root / machines.HEAD, machines.root / machines.WORKER):
+        installed = (home / "pip.log").read_text()
+        assert installed == f"-m pip install -q -c {home}/wm-study/constraints.txt -e {home}/wm-study[s3]\n"
+        assert (home / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
