@@ -141,7 +141,7 @@ def main(
     about = {"command": f"python benchmarks/record_grid.py --steps {steps}", "commit": commit(), "steps": steps}
     about |= {"looks": [steps // share for share in SHARES], "sets": SETS}
     axes = {path: list(values) for path, values in AXES.items()}
-    head = json.dumps({**about, "axes": axes}, indent=1).rstrip("}\n ")
+    head = json.dumps({**about, "axes": axes}, indent=1).removesuffix("\n}")
     text = f'{head},\n "trials": [\n' + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n ]\n}\n"
     if few:
         typer.echo(text)
