@@ -142,10 +142,13 @@ class Exploration:
         self.points[number].crashes += 1
         return self.points[number].crashes
 
-    def know(self, name: str, params: Mapping[str, Any], values: Mapping[str, float]) -> None:
+    def know(
+        self, name: str, params: Mapping[str, Any], values: Mapping[str, float], limits: Mapping[str, float]
+    ) -> None:
         """Let the sampler learn from a trial that is none of the search's own; `name` tells it from others."""
         if name not in self._known:
             line = {"event": "know", "name": name, "params": dict(params), "values": _finite(values)}
+            line["limits"] = _finite(limits)
             self._journal.append(line)
             self._learn(line)
 
@@ -213,6 +216,7 @@ class Exploration:
             params=dict(line["params"]),
             distributions={path: _distribution(dimension) for path, dimension in dimensions.items()},
             values=[line["values"][name] for name in self.search.objectives],
+            constraints=self._excess(line["limits"]),
         )
         self._optuna.add_trial(trial)
         self._known.add(line["name"])

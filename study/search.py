@@ -193,9 +193,10 @@ class Searching:
     def _learn(self, point: Point, trial: Trial) -> dict[str, Any]:
         """Let the sampler know of a recorded training, if it could be judged."""
         (record,) = self.candidates.records(trial)
-        values = means([record], self._study.sweep.search.objectives)
-        if record["status"] == "ok" and len(values) == len(self._study.sweep.search.objectives):
-            self.exploration.know(point.note, point.params, values)
+        search = self._study.sweep.search
+        values, limits = means([record], search.objectives), means([record], [limit.name for limit in search.limits])
+        if record["status"] == "ok" and len(values) == len(search.objectives):
+            self.exploration.know(point.note, point.params, values, limits)
         return record
 
     def _planned(self, point: Point, hours: float) -> Planned:

@@ -205,11 +205,22 @@ def test_the_sampler_learns_from_trials_that_are_none_of_its_own():
     found = explore(declaration, journal := Memory(), default={})
     for i in range(20):
         params = {"a": 10 ** (-2 + 4 * i / 19), "b": (i * 7 % 20) / 19}
-        found.know(f"known {i}", params, {"success_rate": value(params)})
+        found.know(f"known {i}", params, {"success_rate": value(params)}, {})
     again = explore(declaration, journal, default={})
     near = [abs(math.log10(again.ask(BUDGET).params["a"]) - 0.5) for _ in range(8)]
     assert sorted(near)[4] < 0.7  # a random one is off by 1.1 on average
     assert len(again.known) == 20
+
+
+def test_the_sampler_learns_which_known_trials_pass_a_limit():
+    """The best known ones all pass it, and of its own none is complete: suggestions keep to the others."""
+    declaration = declared("tpe with a limit", space=NUMBERS)
+    found = explore(declaration, journal := Memory(), default={})
+    for i in range(40):
+        params = {"a": 1.0, "b": i / 39}
+        found.know(f"known {i}", params, {"success_rate": i / 39}, {"final_distance": i / 39})
+    again = explore(declaration, journal, default={})
+    assert sorted(again.ask(BUDGET).params["b"] for _ in range(8))[4] < 0.5
 
 
 @given(peak=st.integers(0, POINTS - 1))
