@@ -132,7 +132,7 @@ def _state(key: str, note: Mapping[str, Any] | None, seen: Seen) -> str:
     """Who runs the study, or how it was left."""
     owner = claim.owner_of(key, seen.holders)
     if owner is not None:
-        return f"{'running' if owner['alive'] else 'dead'}: {claim.described(owner)}"
+        return f"running: {claim.described(owner)}" if owner["alive"] else f"dead: {claim.described(owner)} is gone"
     if note is None:
         damaged = f"{claim.FOLDER}/{key}" in seen.store.notes(f"{claim.FOLDER}/{key}")
         return "its note cannot be read" if damaged else "not run"

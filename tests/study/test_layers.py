@@ -84,9 +84,11 @@ def loaded(arguments, folder):
     return set(json.loads(process.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("arguments", [["--list"], ["--sweep", "predictor_size", "--plan"]], ids=["list", "plan"])
-def test_list_and_plan_load_neither_torch_nor_ray(arguments, tmp_path):
-    assert not loaded(arguments, tmp_path) & {"torch", "ray", "mlflow", "timm", "matplotlib"}
+@pytest.mark.parametrize("sweep", ["", "predictor_size", "tune_lewm"])
+def test_list_and_plan_load_neither_torch_nor_ray_nor_optuna_but_for_a_search(sweep, tmp_path):
+    found = loaded(["--sweep", sweep, "--plan"] if sweep else ["--list"], tmp_path)
+    assert not found & {"torch", "ray", "mlflow", "timm", "matplotlib", "scipy", "sklearn"}
+    assert ("optuna" in found) == (sweep == "tune_lewm")
 
 
 def test_a_study_that_is_done_starts_no_ray(command, done, tmp_path):
