@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+TRIES = 3
 
 SSH = """#!/bin/bash
 # The host is the first argument with an @ in it; what follows is the command, joined by spaces as ssh does.
@@ -75,10 +78,8 @@ class Machines:
 
     def config(self, file: Path) -> Path:
         """The cluster file with addresses and ports of this machine, and nothing else changed."""
-        text = file.read_text()
-        for port in ("6379", "8265", "5000"):
-            text = text.replace(port, str(self.ports[port]))
-        content = yaml.safe_load(text)
+        ours = re.sub(r"\b(6379|8265|5000)\b", lambda found: str(self.ports[found[1]]), file.read_text())
+        content = yaml.safe_load(ours)
         content["cluster_name"] = self.root.name
         content["provider"] |= {"head_ip": self.HEAD, "worker_ips": [self.WORKER]}
         head = f"--dashboard-agent-listen-port={self.ports['agent']} --ray-client-server-port={self.ports['client']}"
@@ -91,6 +92,25 @@ class Machines:
         changed = self.laptop / file.name
         changed.write_text(yaml.safe_dump(content))
         return changed
+
+    def up(self, file: Path) -> None:
+        """`ray up`, again if this machine was too busy to start Ray in the 30 s that Ray allows."""
+        for _ in range(TRIES):
+            done = self.run(BIN / "ray", "up", "-y", "--no-config-cache", self.config(file))
+            if done.returncode == 0:
+                return
+            self.end()
+        raise AssertionError(done.stdout)
+
+    def submit(self, environment: str, *command: object) -> subprocess.CompletedProcess:
+        """`ray job submit` of a command that runs in a copy of the source tree; again while the head is not ready."""
+        place = ("--address", f"http://127.0.0.1:{self.ports['8265']}", "--working-dir", ROOT)
+        for _ in range(TRIES):
+            done = self.run(BIN / "ray", "job", "submit", *place, "--runtime-env-json", environment, "--", *command)
+            if "No available agent" not in done.stdout:
+                break
+            time.sleep(10)
+        return done
 
     def run(self, *command: object, timeout: float = 300) -> subprocess.CompletedProcess:
         """A command on the laptop, in the source tree."""
@@ -111,14 +131,15 @@ class Machines:
         found = {}
         for process in psutil.process_iter():
             try:
-                if process.environ().get("HOME", "").startswith(f"{self.root}/"):
+                where = [process.environ().get("HOME", ""), *process.cmdline()]
+                if any(f"{self.root}/" in part for part in where) and process.pid != os.getpid():
                     found |= {each.pid: each for each in [process, *process.children(recursive=True)]}
             except psutil.Error:
                 continue
         return list(found.values())
 
-    def destroy(self) -> None:
-        """End every process of these machines, and them."""
+    def end(self) -> None:
+        """End every process of these machines."""
         while processes := self.processes():
             for process in processes:
                 try:
@@ -126,6 +147,10 @@ class Machines:
                 except psutil.NoSuchProcess:
                     continue
             psutil.wait_procs(processes, timeout=5)
+
+    def destroy(self) -> None:
+        """No process and no file of these machines is left."""
+        self.end()
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _environment(self) -> dict[str, str]:
