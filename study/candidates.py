@@ -35,6 +35,8 @@ class Candidates:
         prune = search.prune and vars(search.prune)
         parts = [search.objectives, search.sampler, search.seed, prune, [vars(limit) for limit in search.limits]]
         parts += [search.tuning_seeds, search.warm_start, identity(self.base), list(self.default.items())]
+        # What a choice brings along, its plug-in's file says.
+        parts += [identity(self.config(corner)) for corner in _space.corners(search.space)]
         return f"searches/{self.study.key}/{ids.digest([_space.describe(search.space), *parts])}"
 
     def config(self, params: Mapping[str, Any]) -> TrialConfig:

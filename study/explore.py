@@ -181,8 +181,12 @@ class Exploration:
             )
 
     def _judge(self, number: int, step: int, values: Mapping[str, float]) -> str | None:
-        """ "collapsed", "pruned" or None; a pruner stops what has no finite value."""
-        if values.get(monitors.ALWAYS, math.inf) < pipeline.COLLAPSED_VARIANCE:
+        """ "collapsed", "pruned" or None; a pruner stops what has no finite value.
+
+        A latent that is still to unfold looks collapsed at first, so one look is not enough to say so.
+        """
+        looks = (*self.points[number].looks.values(), values)
+        if sum(look.get(monitors.ALWAYS, math.inf) < pipeline.COLLAPSED_VARIANCE for look in looks) > 1:
             return "collapsed"
         if self.search.prune is None:
             return None

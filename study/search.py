@@ -23,6 +23,9 @@ from trainables.settings import ConfigError
 from trainables.store import Store, StoreError
 
 
+FAILURES = 2  # candidates that may fail for good before one has come to its end
+
+
 class StoreJournal:
     """A journal in the store; without a store it is empty and kept nowhere."""
 
@@ -104,9 +107,17 @@ class Searching:
         pipeline.fail(trial.config, self._store, error)
         if point.number < 0:
             return self._learn(point, trial)
+        self._check_machine(error)
         spent = {"trial": _train_id(trial), "step": _last(point), "seconds": time.monotonic() - began}
         self.exploration.tell(point.number, "failed", {}, {}, error=error, **spent)
         return self.record(point)
+
+    def _check_machine(self, error: str) -> None:
+        """StoreError when nothing but failures has come of the search: more of the budget is not spent on them."""
+        states = [point.state for point in self.exploration.points if point.state != "open"]
+        if len(states) >= FAILURES and set(states) == {"failed"}:
+            line = error.strip().splitlines()[-1]
+            raise StoreError(f"every trial of the search fails, {len(states)} did and one more {TRIES} times: {line}")
 
     @property
     def searched(self) -> bool:

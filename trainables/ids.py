@@ -40,6 +40,12 @@ def data_key(config: TrialConfig, split: str) -> str:
     )
 
 
+def judged_data(config: TrialConfig) -> dict[str, str]:
+    """Split -> key of its episodes for measures, which find under "test" those of the split that judges the config."""
+    keys = {split: data_key(config, split) for split in SPLITS}
+    return {**keys, "test": keys[config.protocol.split]}
+
+
 def train_key(config: TrialConfig) -> str:
     """`train/<id>` of the checkpoint."""
     part = config.model_dump(exclude=_NOT_TRAINED)
@@ -52,7 +58,7 @@ def measure_key(config: TrialConfig, name: str) -> str:
     """`train/<id>/measures/<name>-<id>` of one measure's values on that checkpoint."""
     plugin, uses = plugins.load("measures", name), config.model_dump(include=set(_uses(name)))
     content = {"recipe": plugin.VERSION, "measure": config.measures[name].model_dump(), **uses}
-    content["data"] = [data_key(config, split) for split in SPLITS]
+    content["data"] = list(judged_data(config).values())
     return f"{train_key(config)}/measures/{name}-{digest(content)}"
 
 

@@ -217,8 +217,8 @@ def _ensure_measure(
 
         tell({"phase": "measure", "measure": name})
         began = time.perf_counter()
-        keys = {split: ids.data_key(config, split) for split in data}
-        trained = Trained(checkpoint, data, Stored(store.uri, ids.train_key(config), keys))
+        judged = {**data, "test": data[config.protocol.split]}  # a search sees nothing of the test episodes
+        trained = Trained(checkpoint, judged, Stored(store.uri, ids.train_key(config), ids.judged_data(config)))
         measured = plugins.load("measures", name).measure(trained, config, map or _map)
         content = {"values": measured.values, "tasks": measured.tasks, "seconds": time.perf_counter() - began}
         content["commit"] = provenance()["commit"]

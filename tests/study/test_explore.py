@@ -141,7 +141,7 @@ def test_a_monitor_of_which_less_is_better_prunes_what_has_more():
 def test_a_collapse_ends_a_trial_whether_or_not_there_is_pruning():
     found = explore(declared("random"), Memory())
     point = found.ask(BUDGET)
-    assert not found.report(point.number, 25, {"variance_kept": 0.5})
+    assert not found.report(point.number, 25, {"variance_kept": 0.001})  # it may come yet
     assert found.report(point.number, 50, {"variance_kept": 0.001})
     assert point.stopped == "collapsed"
     found.tell(point.number, point.stopped, {}, {})

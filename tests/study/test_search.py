@@ -15,9 +15,9 @@ from study.drive import Work
 from study.explore import Exploration
 from study.search import Searching
 from study.search_summary import importance
-from trainables import pipeline
+from trainables import ids, pipeline
 from trainables.settings import ConfigError
-from trainables.store import Store
+from trainables.store import Store, StoreError
 
 SETS = {
     "data.image_size": 32,
@@ -128,6 +128,14 @@ def test_tuning_and_confirming_share_neither_seeds_nor_tasks(finished):
         assert trial.config.protocol.split == ("validation" if tuning else "test")
 
 
+def test_no_measure_of_a_candidate_is_of_test_episodes(finished):
+    _, _, source, _, _ = finished
+    config = source.candidates.base
+    test = config.model_copy(update={"protocol": config.protocol.model_copy(update={"split": "test"})})
+    for name in config.measures:
+        assert ids.measure_key(config, name) != ids.measure_key(test, name)
+
+
 def test_the_winner_is_the_best_candidate_and_its_arm_has_its_settings(finished):
     _, _, source, trials, records = finished
     values = {record["search"]["number"]: record["measures"]["probe_r2"] for record in records[:4]}
@@ -187,6 +195,15 @@ def test_a_trial_that_keeps_crashing_fails_for_good_and_the_search_goes_on(finis
     assert (record["status"], record["error"]) == ("crashed", "no luck again")
     assert source.next().arm == "trial 1"
     assert source.summary()["trials"][0]["state"] == "failed"
+
+
+def test_a_machine_on_which_everything_fails_does_not_eat_the_budget(finished, tmp_path):
+    source = Searching(finished[0], Store(tmp_path))
+    with pytest.raises(StoreError, match=r"every trial of the search fails.*no luck"):
+        while trial := source.next():
+            source.crashed(trial, "Traceback\nValueError: no luck", died=False)
+    states = [row["state"] for row in Searching(finished[0], Store(tmp_path)).summary()["trials"]]
+    assert states == ["failed", "failed", "open"]
 
 
 def test_pruned_trainings_stop_where_they_were_looked_at_and_are_never_stored(tmp_path, never_collapsed):
