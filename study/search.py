@@ -22,7 +22,6 @@ from trainables import ids, pipeline
 from trainables.settings import ConfigError
 from trainables.store import Store, StoreError
 
-
 FAILURES = 2  # candidates that may fail for good before one has come to its end
 
 
