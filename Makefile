@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test check format ui submit
+.PHONY: study test faults check format ui submit
 
 study: .venv/.stamp
 	$(BIN)/python study/run.py --sweep predictor_size
 
 test: .venv/.stamp
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+# Every fault of tests/faults at many more instants: about an hour on two cores.
+faults: .venv/.stamp
+	WM_FAULTS=all $(BIN)/python -m pytest -q -rP tests/faults -o timeout=3600
 
 check: .venv/.stamp
 	$(BIN)/ruff format --check .
