@@ -180,7 +180,7 @@ class Study:
         assert len(runs) == (self.kind.budget + 2 if self.kind.budget else 4)
         for run in runs:
             steps = [point.step for point in here.get_metric_history(run.info.run_id, "train/loss")]
-            assert steps == sorted(set(steps))
+            assert len(steps) == len(set(steps))  # by time, which a clock that was set back puts in another order
 
 
 def _comparable(uri: str, key: str) -> dict[str, Any]:
