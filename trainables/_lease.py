@@ -182,7 +182,7 @@ def _owner(path: Path) -> dict | None:
 def _alive(owner: dict, *, silent: float, stale: float) -> bool:
     """Whether a lease's owner still works: here its process tells, elsewhere only its heartbeat (`silent` s ago)."""
     if owner["host"] != socket.gethostname():
-        return silent < stale
+        return abs(silent) < stale  # in the future lies what a clock that was set back has left
     try:
         process = psutil.Process(owner["pid"])
         ticks = _ticks(process.pid)

@@ -436,6 +436,11 @@ def test_a_process_that_was_given_a_dead_owners_number_does_not_keep_the_lease(s
     assert taking(store).wait(10)
 
 
+def test_a_lease_that_a_clock_set_back_has_left_in_the_future_falls(store):
+    leave_lease(store, host="elsewhere", age=-86400)
+    assert taking(store).wait(10)
+
+
 def test_a_clock_that_was_set_meanwhile_does_not_make_a_living_owner_dead(store):
     path = leave_lease(store, started=1.0, age=-86400)
     taken = taking(store)
