@@ -15,7 +15,7 @@ import pytest
 from study import cluster
 
 pytest.register_assert_rewrite("tests.faults._studies")
-from tests.faults._studies import Kind, Study  # noqa: E402  its assertions are explained, too
+from tests.faults._studies import SEARCH, Kind, Study  # noqa: E402  its assertions are explained, too
 
 cluster.quieten()
 
@@ -29,11 +29,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    """The function that gives a study of a kind which nothing befell, and its seconds: run once for all tests."""
+    """The function that gives a study of a kind which nothing befell, and its seconds: run once for all tests.
+
+    Where every study of a kind is another one, it is the search of one trial at a time, for what it takes.
+    """
     place = tmp_path_factory.getbasetemp()
     place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
 
     def find(kind: Kind) -> tuple[Study, float]:
+        kind = kind if kind.repeats else SEARCH
         study = kind.make(place / f"undisturbed-{kind.name}")
         seconds = study.place / "seconds"
         with open(study.place / "lock", "w") as lock:

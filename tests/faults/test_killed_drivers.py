@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tests.faults._studies import ARMS, SEARCH, TOGETHER, draws, instants, kinds
+from tests.faults._studies import SEARCH, TOGETHER, draws, instants, kinds
 
 
-@kinds(ARMS, SEARCH, TOGETHER)
+@kinds(SEARCH, TOGETHER)  # a sweep of arms is killed in tests/study, too
 @pytest.mark.parametrize("number", range(instants(30, few=1)))
 def test_a_killed_driver(kind, number, undisturbed, tmp_path):
     expected, seconds = undisturbed(kind)
