@@ -42,7 +42,9 @@ def driver():
 @pytest.fixture
 def store(done, tmp_path):
     """A copy of the store in which three seeds are done."""
-    return Store(shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db")))
+    return Store(
+        shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db", "notes"))
+    )
 
 
 def test_a_second_driver_is_refused_and_a_dead_ones_study_is_taken_over_at_once(command, invoke, driver, small, store):

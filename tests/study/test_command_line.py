@@ -85,7 +85,9 @@ def test_the_cluster_of_the_environment_is_tried_where_the_address_is_auto(invok
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(invoke, command, done, tmp_path):
-    store = shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db"))
+    store = shutil.copytree(
+        done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db", "notes")
+    )
     (store / "reports").write_text("in the way")
     for more in ((), ("--report",)):
         result = invoke(*command(store, *more))
@@ -104,7 +106,9 @@ def test_a_plan_writes_nothing(invoke, command, tmp_path):
 @pytest.mark.parametrize("file", ["config.json", "result.json", "values.json"])
 @pytest.mark.parametrize("content", ["{", "{}", '{"seconds": "long"}', "[]"])
 def test_what_is_damaged_elsewhere_in_the_store_spoils_no_plan(invoke, command, done, tmp_path, file, content):
-    store = shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db"))
+    store = shutil.copytree(
+        done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db", "notes")
+    )
     for damaged in store.glob(f"train/**/{file}"):
         damaged.write_text(content)
     result = invoke(*command(store, "--set", "optim.lr=0.00123", "--plan"))
@@ -113,7 +117,9 @@ def test_what_is_damaged_elsewhere_in_the_store_spoils_no_plan(invoke, command, 
 
 
 def test_the_seeds_of_an_earlier_report_stay_in_it_and_are_not_run(invoke, command, done, small, tmp_path):
-    store = Store(shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db")))
+    store = Store(
+        shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db", "notes"))
+    )
     pipeline.fail(small(seeds=4).trials[-1].config, store, "Traceback\nValueError: no luck")
     invoke(*command(store.root, "--seeds", "4", "--report"))
     for more in (("--report",), ()):
@@ -156,7 +162,9 @@ def test_list_names_every_sweep_with_its_question_and_number_of_trials(invoke):
 
 def test_the_plan_tells_what_is_done_failed_and_to_run(invoke, command, done, small, tmp_path):
     trials = small(seeds=4).trials
-    store = Store(shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db")))
+    store = Store(
+        shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db", "notes"))
+    )
     pipeline.fail(trials[6].config, store, "Traceback\nValueError: no luck")
     result = invoke(*command(store.root, "--seeds", "4", "--plan"))
     rows = [line.split() for line in result.stdout.splitlines()[2:-1]]
@@ -185,7 +193,9 @@ def test_hours_are_those_of_the_most_similar_past_trials(done, small, tmp_path):
 
 
 def test_a_report_is_rebuilt_from_what_there_is(invoke, command, done, tmp_path):
-    store = shutil.copytree(done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db"))
+    store = shutil.copytree(
+        done.root, tmp_path / "store", ignore=shutil.ignore_patterns("reports", "mlflow.db", "notes")
+    )
     result = invoke(*command(store, "--seeds", "4", "--report"))
     assert result.exit_code == 0
     (folder,) = (store / "reports").iterdir()
