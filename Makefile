@@ -10,7 +10,7 @@ study: .venv/.stamp
 test: .venv/.stamp
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-# Every fault of tests/faults at many more instants: about an hour on two cores.
+# Every fault of tests/faults on every kind of study, at many more instants: hours on two cores.
 faults: .venv/.stamp
 	WM_FAULTS=all $(BIN)/python -m pytest -q -rP tests/faults -o timeout=3600
 
