@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 PARTS = {"host": str, "pid": int, "started": int | float, "ticks": int | None, "thread": int, "token": str}
 
 
-class Leases:
+class Leases(ABC):
     """Leases by name; `stale` and `poll` in seconds. Where they are kept is up to the kinds below.
 
     An owner that may still live keeps its lease until its heartbeat has stopped for `stale`; who waits looks again
@@ -53,9 +54,9 @@ class Leases:
         with self._renewed(name, mine):
             yield None
 
+    @abstractmethod
     def holders(self) -> dict[str, dict]:
         """Owners by lease, and whether they are "alive" as far as can be told at a glance; see `Store.holders`."""
-        raise NotImplementedError
 
     @contextmanager
     def _renewed(self, name: str, mine: dict) -> Iterator[None]:
@@ -90,17 +91,17 @@ class Leases:
         """Whether an owner who has the lease, and was `first` seen like that, is known to live still."""
         return True
 
+    @abstractmethod
     def _claim(self, name: str, mine: dict) -> dict | None:
         """Take the lease and return None, or return the owner who has it and may live."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _renew(self, name: str, mine: dict) -> bool:
         """Show that we live; False if the lease is no longer ours."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _release(self, name: str, mine: dict) -> None:
         """Give the lease back if it is still ours."""
-        raise NotImplementedError
 
 
 class FileLeases(Leases):

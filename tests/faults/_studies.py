@@ -17,31 +17,13 @@ import pytest
 from analysis.mlflow_records import read_mlflow
 from study import plan as plans
 from study.tracking import children, client
+from tests._small import SMALL
 from tests.faults._driver import Driver
 from trainables.paths import parse_settings
 
 ALL = os.environ.get("WM_FAULTS") == "all"
 SEED = os.environ.get("WM_FAULTS_SEED", "0")
-SETS = {
-    "data.image_size": 32,
-    "data.episodes": 8,
-    "data.held_out": 6,
-    "data.steps": 50,
-    "projector.dim": 16,
-    "projector.width": 32,
-    "predictor.size": "tiny",
-    "optim.steps": 150,
-    "optim.batch": 16,
-    "planner.samples": 16,
-    "planner.iterations": 2,
-    "planner.elites": 4,
-    "protocol.tasks": 10,
-    "protocol.chunk": 4,
-    "measures.probe_r2.fit": 200,
-    "measures.probe_r2.score": 100,
-    "measures.latent_spectrum.frames": 200,
-    "measures.rollout_error.clips": 40,
-}
+SETS = SMALL | {"predictor.size": "tiny", "optim.steps": 150}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from study import cluster, run
 from study import plan as plans
+from tests._small import SMALL
 from trainables import pipeline
 from trainables.store import Store
 
@@ -18,26 +19,7 @@ cluster.quieten()  # before any test imports Ray
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "encoder"
-SETS = {
-    "data.image_size": 32,
-    "data.episodes": 8,
-    "data.held_out": 6,
-    "data.steps": 50,
-    "projector.dim": 16,
-    "projector.width": 32,
-    "predictor.size": "tiny",
-    "optim.steps": 60,
-    "optim.batch": 16,
-    "planner.samples": 16,
-    "planner.iterations": 2,
-    "planner.elites": 4,
-    "protocol.tasks": 10,
-    "protocol.chunk": 4,
-    "measures.probe_r2.fit": 200,
-    "measures.probe_r2.score": 100,
-    "measures.latent_spectrum.frames": 200,
-    "measures.rollout_error.clips": 40,
-}
+SETS = SMALL | {"predictor.size": "tiny", "optim.steps": 60}
 
 
 @pytest.fixture(scope="session")

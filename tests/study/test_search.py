@@ -16,31 +16,12 @@ from study.explore import Exploration
 from study.search import Searching
 from study.search_summary import importance
 from study.sources import TRIES
+from tests._small import SMALLEST
 from trainables import ids, pipeline
 from trainables.settings import ConfigError
 from trainables.store import Store, StoreError
 
-SETS = {
-    "data.image_size": 32,
-    "data.episodes": 8,
-    "data.held_out": 6,
-    "data.steps": 50,
-    "encoder.channels": 4,
-    "encoder.features": 32,
-    "projector.dim": 16,
-    "projector.width": 32,
-    "optim.steps": 12,
-    "optim.batch": 16,
-    "planner.samples": 16,
-    "planner.iterations": 2,
-    "planner.elites": 4,
-    "protocol.tasks": 10,
-    "protocol.chunk": 4,
-    "measures.probe_r2.fit": 200,
-    "measures.probe_r2.score": 100,
-    "measures.latent_spectrum.frames": 200,
-    "measures.rollout_error.clips": 40,
-}
+SETS = SMALLEST
 SPACE = {"predictor.size": choice("tiny", "small"), "terms.sigreg.weight": log_uniform(1e-3, 1.0)}
 
 

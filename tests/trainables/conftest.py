@@ -5,32 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests._small import SMALLEST
 from trainables import ids, pipeline
 from trainables.paths import assign_all, base_config
 from trainables.store import Store
 
-TINY = {
-    "data.image_size": 32,
-    "data.episodes": 8,
-    "data.held_out": 6,
-    "data.steps": 50,
-    "encoder.channels": 4,
-    "encoder.features": 32,
-    "projector.dim": 16,
-    "projector.width": 32,
-    "predictor.size": "tiny",
-    "optim.steps": 12,
-    "optim.batch": 16,
-    "planner.samples": 16,
-    "planner.iterations": 2,
-    "planner.elites": 4,
-    "protocol.tasks": 10,
-    "protocol.chunk": 4,
-    "measures.probe_r2.fit": 200,
-    "measures.probe_r2.score": 100,
-    "measures.latent_spectrum.frames": 200,
-    "measures.rollout_error.clips": 40,
-}
+TINY = SMALLEST | {"predictor.size": "tiny"}
 
 
 def tiny_config(method: str = "smwm", world: str = "two_room", **changes):
