@@ -65,7 +65,10 @@ def _spent(search: Search) -> str:
 
 def _warm(search: Search) -> list[str]:
     known = search.known if search.known is not None else searches.counts(search).get("known", 0)
-    return [f"Warm start: {count(known, 'trial')} known from other sweeps, not counted as spent."] if known else []
+    shared = search.known_confirming
+    text = f"Warm start: {count(known, 'trial')} known from other sweeps, not counted as spent"
+    text += f"; {shared} of them have seeds that confirm here, so what was tried is not independent" if shared else ""
+    return [f"{text}."] if known else []
 
 
 def _judged(study: Study, records: list[Record]) -> str:

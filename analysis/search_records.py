@@ -111,6 +111,7 @@ class Search(Part):
     default: dict[str, Any] = {}  # the settings of the arm that nothing was searched for
     trials: list[SearchTrial] = []
     known: int | None = None  # warm starts, if they are not among the trials
+    known_confirming: int | None = None  # of these, trained with seeds that confirm, too
     importance: dict[str, dict[str, float | None]] = {}  # objective -> path -> share
     front: list[int] = []  # numbers of trials that no other one beats in every objective
     best: int | None = None

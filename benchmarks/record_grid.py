@@ -53,12 +53,13 @@ class Watched(Arms):
 
     def __init__(self, trials: Sequence[Trial], store: Store):
         super().__init__(trials, store)
-        self._notes = store
+        self._notes, self._count = store, len(store.lines(JOURNAL))
 
     def judge(self, trial: Trial, report: dict[str, Any]) -> bool:
         """Keep the looks."""
         for look in report["looks"]:
-            self._notes.append(JOURNAL, {"arm": trial.arm, **look})
+            self._notes.append(JOURNAL, self._count, {"arm": trial.arm, **look})
+            self._count += 1
         return False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from search_spaces import _space
@@ -83,6 +83,11 @@ class Candidates:
         Not those whose weights were removed before they were judged on these tasks: that would cost a training.
         """
         return [known for known in map(self._known, self._store.keys("train/")) if known]
+
+    def confirming(self, names: Iterable[str]) -> int:
+        """How many of these recorded trainings have a seed with which this study confirms, too."""
+        found = [plans.settings_of(f"train/{name}", self._store) for name in names]
+        return sum(settings is not None and settings["seed"] in self.study.seeds for settings in found)
 
     def _known(self, key: str) -> Known | None:
         settings = plans.settings_of(key, self._store) if key.count("/") == 1 else None

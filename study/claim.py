@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -11,22 +11,34 @@ from search_spaces._sweep import Trial
 from study.plan import Study
 from trainables import ids
 from trainables.settings import ConfigError
-from trainables.store import Store, flat
+from trainables.store import Store, StoreError, flat
 
 FOLDER = "studies"  # of the notes and of the leases
 UNFINISHED, COMPLETE = "unfinished", "complete"
 
 
 @contextmanager
-def claimed(study: Study, store: Store) -> Iterator[None]:
-    """Hold the study while the block runs; ConfigError that names the living process which has it."""
-    with store.attempt(f"{FOLDER}/{study.key}") as owner:
+def claimed(study: Study, store: Store) -> Iterator[Callable[[], None]]:
+    """Hold the study while the block runs; ConfigError that names the living process which has it.
+
+    Yields the function to call now and then: StoreError if another process took the study over meanwhile, as one does
+    from a driver that stood still for longer than leases last.
+    """
+    name = f"{FOLDER}/{study.key}"
+
+    def check() -> None:
+        if not store.holds(name):
+            owner = owner_of(study.key, store.holders())
+            by = described(owner) if owner else "another process, which has ended"
+            raise StoreError(f"{study.key} was taken over by {by}, while this one stood still")
+
+    with store.attempt(name) as owner:
         if owner is not None:
             raise ConfigError(
                 f"sweep: {study.key} is run by {described(owner)}; stop that one first, or look how it fares: the same "
                 "command with --status"
             )
-        yield
+        yield check
 
 
 def described(owner: Mapping[str, Any]) -> str:

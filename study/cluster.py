@@ -95,6 +95,7 @@ def cluster(address: str | None) -> Iterator[Joined]:
         with interrupts.shielded():
             ray.shutdown()
             shutil.rmtree(scratch, ignore_errors=True)
+            _remove_dead()  # again: what a killed driver had started may have written a little longer than it lived
 
 
 def check_reached(address: str) -> None:

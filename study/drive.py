@@ -90,11 +90,14 @@ def run(study: plans.Study, store: Store, budget: int | None, places: Places, sa
     Raises KeyboardInterrupt when it is stopped, ConfigError for what the cluster cannot do or if another process runs
     the study, StoreError when the store can no longer be written.
     """
-    with claim.claimed(study, store), interrupts.stoppable():
-        return _run(Work(study, store, budget), study, store, places, say)  # read now that nobody else adds to it
+    with claim.claimed(study, store) as check, interrupts.stoppable():
+        work = Work(study, store, budget)  # read now that nobody else adds to it
+        return _run(work, study, store, places, say, check)
 
 
-def _run(work: Work, study: plans.Study, store: Store, places: Places, say: Say) -> tuple[Path, bool]:
+def _run(
+    work: Work, study: plans.Study, store: Store, places: Places, say: Say, check: Callable[[], None]
+) -> tuple[Path, bool]:
     from study.tracking import Tracker
 
     console, plan = Console(stderr=True), work.plan
@@ -109,7 +112,8 @@ def _run(work: Work, study: plans.Study, store: Store, places: Places, say: Say)
     )
     if plan.open:
         note.begin((planned.trial for planned in plan.planned if planned.known), work.found)
-        _execute(work, plan, study, store, [tracker, note], places, console)
+        _execute(work, plan, study, store, [tracker, note], places, console, check)
+    check()
     folder, pairs = work.report(say)
     tracker.complete(pairs, folder)
     mine = [record for trial, record in pairs if trial.watch is None and trial.seed in study.seeds]
@@ -129,6 +133,7 @@ def _execute(
     listeners: list[Any],
     places: Places,
     console: Console,
+    check: Callable[[], None],
 ) -> None:
     from study import cluster, progress
 
@@ -139,7 +144,9 @@ def _execute(
 
     try:
         with progress.Progress(plan, study.sweep.primary, console) as shown:
-            execute(work.source(), store, [shown, *listeners], address=places.address, at_most=places.at_most)
+            execute(
+                work.source(), store, [shown, *listeners], address=places.address, at_most=places.at_most, check=check
+            )
     except KeyboardInterrupt:
         with interrupts.shielded():
             listeners[0].stop()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,9 +72,11 @@ def execute(
     *,
     address: str | None = None,
     at_most: int | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the source's trials to their ends on a cluster of our own, or on the one at `address`, `at_most` at a time.
 
+    `check` is called many times a second and before anybody is told of a trial; a StoreError of its own ends the study.
     ConfigError if a trial asks for more than the cluster has, StoreError when the store can no longer be written.
     """
     with cluster(address) as joined:
@@ -95,7 +97,7 @@ def execute(
                 name="tune",
                 storage_path=str(joined.scratch / "tune"),
                 verbose=0,
-                callbacks=[Callback(asked, listeners)],
+                callbacks=[Callback(asked, listeners, check)],
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
@@ -189,14 +191,18 @@ class Judge(FIFOScheduler):
 class Callback(tune.Callback):
     """Passes on what Tune says."""
 
-    def __init__(self, asked: Asked, listeners: Sequence[Listener]):
-        self._asked, self._listeners = asked, listeners
+    def __init__(self, asked: Asked, listeners: Sequence[Listener], check: Callable[[], None]):
+        self._asked, self._listeners, self._check = asked, listeners, check
         self._heard = time.monotonic()
         self._groups: dict[int, str] = {}  # placement groups of Ray Train workers by trial
 
     def __reduce__(self) -> tuple:
         """Tune pickles its callbacks in order to restore what is never restored here."""
         return tune.Callback, ()
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        """Tune's: called many times a second, whatever happens."""
+        self._check()
 
     def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
         """Tune's: called many times a second, whatever happens."""
@@ -209,11 +215,13 @@ class Callback(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Tune's: the trial has its resources."""
+        self._check()
         for listener in self._listeners:
             listener.started(self._asked.of(trial))
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         """Tune's: a report. The last one comes twice."""
+        self._check()
         self._heard = time.monotonic()
         if result.get("done") or "event" not in result:
             return
@@ -224,12 +232,14 @@ class Callback(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Tune's: the trial came to its end, or was stopped."""
+        self._check()
         self._free(trial)
         self._asked.sharing.learn(self._asked.of(trial).config)
         self._tell(self._asked.of(trial), self._asked.source.ended(self._asked.of(trial)))
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Tune's: the trial raised, or its process is gone."""
+        self._check()
         self._free(trial)
         ours, text, error = self._asked.of(trial), _text(trial), _error(trial)
         check_written(error)

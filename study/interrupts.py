@@ -18,8 +18,20 @@ class TerminatedError(KeyboardInterrupt):
 @contextmanager
 def stoppable() -> Iterator[None]:
     """While the block runs, SIGTERM raises TerminatedError as Ctrl-C raises KeyboardInterrupt."""
-    with _handled((signal.SIGTERM,), _terminate):
-        yield
+    came: list[bool] = []
+
+    def terminate(*_: Any) -> None:
+        came.append(True)
+        raise TerminatedError
+
+    with _handled((signal.SIGTERM,), terminate):
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            # What Ray's own code in C is interrupted by, it raises anew as a plain KeyboardInterrupt.
+            if came and not isinstance(stop, TerminatedError):
+                raise TerminatedError from stop
+            raise
 
 
 @contextmanager
@@ -37,10 +49,6 @@ def shielded() -> Iterator[None]:
     """Nothing interrupts the block, which is short and leaves nothing behind if it comes to its end."""
     with _handled(SIGNALS, lambda *_: None):
         yield
-
-
-def _terminate(*_: Any) -> None:
-    raise TerminatedError
 
 
 @contextmanager

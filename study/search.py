@@ -30,14 +30,18 @@ class StoreJournal:
 
     def __init__(self, store: Store | None, name: str):
         self._store, self._name = store, name
+        self._count = 0
 
     def lines(self) -> list[dict[str, Any]]:
         """See `explore.Journal`."""
-        return self._store.lines(self._name) if self._store else []
+        found = self._store.lines(self._name) if self._store else []
+        self._count = len(found)
+        return found
 
     def append(self, line: dict[str, Any]) -> None:
-        """See `explore.Journal`."""
-        self._store.append(self._name, line)
+        """See `explore.Journal`; StoreError if another process has added to it since it was read."""
+        self._store.append(self._name, self._count, line)
+        self._count += 1
 
 
 class Searching:

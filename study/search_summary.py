@@ -71,6 +71,7 @@ def summary(exploration: Exploration, candidates: Candidates, budget: int, searc
         "best": ranked[0].number if ranked and len(search.objectives) == 1 else None,
         "confirmed": {name: point.number for name, point in found.items()},
         "known": len(exploration.known),
+        "known_confirming": candidates.confirming(exploration.known),
         "spent": _spent(rows),
     }
 

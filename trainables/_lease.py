@@ -32,6 +32,7 @@ class Leases(ABC):
     def __init__(self, *, stale: float, poll: float):
         self.stale = stale
         self.poll = poll
+        self._held: dict[str, tuple[dict, float]] = {}  # what is ours as far as we know, and when it surely was
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
@@ -54,12 +55,23 @@ class Leases(ABC):
         with self._renewed(name, mine):
             yield None
 
+    def holds(self, name: str) -> bool:
+        """Whether the lease that this process took is still its own; asked anew if that has not been seen for long."""
+        mine, seen = self._held.get(name, (None, 0.0))
+        if mine is None or _now() - seen < self.stale / 2:
+            return mine is not None
+        try:
+            return self._keep(name, mine)
+        except self.failures:
+            return True  # as far as can be told; the heartbeat says what is wrong
+
     @abstractmethod
     def holders(self) -> dict[str, dict]:
         """Owners by lease, and whether they are "alive" as far as can be told at a glance; see `Store.holders`."""
 
     @contextmanager
     def _renewed(self, name: str, mine: dict) -> Iterator[None]:
+        self._held[name] = mine, _now()
         stop = threading.Event()
         heart = threading.Thread(target=self._beat, args=(name, mine, stop), name=f"lease {name}", daemon=True)
         heart.start()
@@ -68,6 +80,7 @@ class Leases(ABC):
         finally:
             stop.set()
             heart.join()
+            self._held.pop(name, None)
             self._release(name, mine)
 
     def _wait(self, name: str, mine: dict) -> None:
@@ -81,11 +94,20 @@ class Leases(ABC):
     def _beat(self, name: str, mine: dict, stop: threading.Event) -> None:
         while not stop.wait(self.stale / 6):
             try:
-                if not self._renew(name, mine):
+                if not self._keep(name, mine):
                     logger.warning("the lease of %s was taken over by another process", name)
                     return
             except self.failures as error:
                 logger.warning("the lease of %s could not be renewed: %s", name, error)
+
+    def _keep(self, name: str, mine: dict) -> bool:
+        """Renew the lease; False, and no longer held, if another process has it."""
+        kept = self._renew(name, mine)
+        if kept:
+            self._held[name] = mine, _now()
+        else:
+            self._held.pop(name, None)
+        return kept
 
     def _lives(self, owner: dict, first: dict | None) -> bool:
         """Whether an owner who has the lease, and was `first` seen like that, is known to live still."""
@@ -157,6 +179,11 @@ class FileLeases(Leases):
         with self.mutex():
             if _owner(path) == mine:
                 path.unlink()
+
+
+def _now() -> float:
+    """Seconds that nobody sets, those included for which the machine was asleep where that is known."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _identity() -> dict:

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainables._objects import Objects
 from trainables.files import json_line, json_text, parse_json
-from trainables.store import Store
+from trainables.store import FOREIGN, Store, StoreError
 
 
 class ObjectNotes(Store):
@@ -17,7 +17,6 @@ class ObjectNotes(Store):
     """
 
     _objects: Objects
-    _lines: dict[str, int]  # of each journal that we write, as far as we know
 
     def write(self, name: str, value: Any) -> None:
         """See `Store.write`."""
@@ -28,19 +27,13 @@ class ObjectNotes(Store):
         content = self._objects.read(self._noted(name, "json"))
         return None if content is None else parse_json(content, f"{self._objects.uri}/{self._noted(name, 'json')}")
 
-    def append(self, name: str, line: Any) -> None:
-        """See `Store.append`; lines of several writers are all kept."""
-        content, place = json_line(line).encode(), self._noted(name, "jsonl")
-        number = self._lines[name] if name in self._lines else self._end(place)
-        while not self._objects.create(f"{place}/{number:08d}", content):
-            if self._objects.read(f"{place}/{number:08d}") == content:
-                break  # it was created, and the answer got lost on its way
-            number = self._end(place)
-        self._lines[name] = number + 1
-
-    def _end(self, place: str) -> int:
-        """The number of a journal's next line."""
-        return max((int(line[-8:]) for line in self._objects.names(place)), default=-1) + 1
+    def append(self, name: str, number: int, line: Any) -> None:
+        """See `Store.append`; of several writers of a line one succeeds."""
+        content, place = json_line(line).encode(), f"{self._noted(name, 'jsonl')}/{number:08d}"
+        # One that is there already may be ours, if the answer got lost on its way.
+        if not self._objects.create(place, content) and self._objects.read(place) != content:
+            there = len(self._objects.names(self._noted(name, "jsonl")))
+            raise StoreError(FOREIGN.format(name=name, there=there, number=number))
 
     def lines(self, name: str) -> list[Any]:
         """See `Store.lines`."""

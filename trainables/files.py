@@ -59,17 +59,25 @@ def glance(path: Path) -> Any | None:
         return None
 
 
-def append_line(path: Path, value: Any) -> None:
-    """Add `value` as a line of JSON, durable when this returns; what a killed process left of a line goes first."""
+def append_line(path: Path, number: int, value: Any) -> int | None:
+    """Add `value` as line `number`, from 0, of JSON, durable when this returns None.
+
+    What a killed process left of a line goes first. Of a file with another number of lines that number is returned, and
+    nothing written.
+    """
     text = json_line(value)
     new = not path.exists()
     with open(path, "ab+") as file:
-        file.truncate(_whole(file))
+        whole, there = _whole_lines(file)
+        if there != number:
+            return there
+        file.truncate(whole)
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
     if new:
         sync_folder(path.parent)
+    return None
 
 
 def read_lines(path: Path) -> list[Any]:
@@ -81,17 +89,15 @@ def read_lines(path: Path) -> list[Any]:
     return found
 
 
-def _whole(file: Any) -> int:
-    """Bytes of a file of lines up to the end of its last whole line."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(0, end - _CHUNK)
-        file.seek(start)
-        at = file.read(end - start).rfind(b"\n")
-        if at >= 0:
-            return start + at + 1
-        end = start
-    return 0
+def _whole_lines(file: Any) -> tuple[int, int]:
+    """Bytes of a file of lines up to the end of its last whole line, and how many whole lines that are."""
+    file.seek(0)
+    at = whole = count = 0
+    while chunk := file.read(_CHUNK):
+        if lines := chunk.count(b"\n"):
+            count, whole = count + lines, at + chunk.rfind(b"\n") + 1
+        at += len(chunk)
+    return whole, count
 
 
 def token() -> str:

@@ -103,7 +103,6 @@ class RemoteStore(ObjectNotes):
         super().__init__(mirror or _mirror(self._objects.uri), stale=stale, poll=min(poll, 0.1))
         self._bundles = Bundles(self._objects)
         self._shared = ObjectLeases(self._objects, self._node(), stale=stale, poll=poll)
-        self._lines: dict[str, int] = {}
         self._sets_aside = writable
 
     @property
@@ -176,6 +175,10 @@ class RemoteStore(ObjectNotes):
                 return
             with self._shared.attempt(flat(key)) as owner:
                 yield owner
+
+    def holds(self, key: str) -> bool:
+        """See `Store.holds`; of this node and among nodes."""
+        return super().holds(key) and self._shared.holds(flat(key))
 
     def holders(self) -> dict[str, dict[str, Any]]:
         """See `Store.holders`; of all nodes."""

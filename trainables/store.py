@@ -29,6 +29,7 @@ from trainables.files import append_line, glance, read_json, read_lines, renamed
 logger = logging.getLogger(__name__)
 
 RESERVED = ("work", "leases", "quarantine", "notes")
+FOREIGN = "the journal {name} has {there} lines where {number} were expected: another process writes it, too"
 DIFFERENT = "what was pruned came out different when it was made again"
 SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*")
 _KEY_LENGTH = 200  # a key with its slashes replaced must fit into one file name
@@ -155,6 +156,10 @@ class Store:
         self._folder(key)
         return self._leases.attempt(flat(key))
 
+    def holds(self, key: str) -> bool:
+        """Whether the lease of `key` that this process took is still its own, though it may have stood still."""
+        return self._leases.holds(flat(key))
+
     def holders(self) -> dict[str, dict[str, Any]]:
         """Who holds which lease, by `flat` key: "host", "pid", "started" (unix s), "alive"; nothing is written."""
         return self._leases.holders()
@@ -196,9 +201,16 @@ class Store:
         file = self._note(name, "json")
         return read_json(file) if file.is_file() else None
 
-    def append(self, name: str, line: Any) -> None:
-        """Add a line to the journal `name`; when this returns, the line is on disk. One process at a time may."""
-        append_line(self._note(name, "jsonl", new=True), line)
+    def append(self, name: str, number: int, line: Any) -> None:
+        """Add line `number`, from 0, to the journal `name`; when this returns, it is on disk.
+
+        StoreError if the journal has not that many lines by now, as when another process took over from one that stood
+        still: so nobody adds to what they have not read.
+        """
+        with self._leases.mutex():
+            there = append_line(self._note(name, "jsonl", new=True), number, line)
+        if there is not None:
+            raise StoreError(FOREIGN.format(name=name, there=there, number=number))
 
     def lines(self, name: str) -> list[Any]:
         """The lines of the journal `name`, without one that a killed process did not end; ValueError if damaged."""

@@ -163,6 +163,8 @@ def test_failures_show_the_values_that_they_have(searched, make_search, point):
 def test_warm_starts_that_are_no_trials_are_counted(searched, make_search, point):
     text = part(searched(make_search([point(0, 0.5)], known=12)))
     assert "Warm start: 12 trials known from other sweeps, not counted as spent." in text
+    shared = part(searched(make_search([point(0, 0.5)], known=12, known_confirming=3)))
+    assert "12 trials known from other sweeps, not counted as spent; 3 of them have seeds that confirm here" in shared
     assert "Warm start" not in part(searched(make_search([point(0, 0.5)], known=0)))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
 from study import claim
 from trainables import ids
-from trainables.store import Store
+from trainables.store import Store, StoreError, flat
 
 HOLD = """
 import sys, time
@@ -59,6 +61,23 @@ def test_a_second_driver_is_refused_and_a_dead_ones_study_is_taken_over_at_once(
     first.wait()
     assert invoke(*command(store.root, "--seeds", "2")).exit_code == 0
     assert store.holders() == {}
+
+
+def test_a_driver_that_stood_still_learns_who_took_over(small, tmp_path):
+    store, study = Store(tmp_path, stale=0.3), small()
+    file = tmp_path / "leases" / flat(f"studies/{study.key}")
+    with claim.claimed(study, store) as check:
+        check()
+        owner = json.loads(file.read_text())
+        file.write_text(json.dumps(owner | {"token": "other", "host": "elsewhere", "pid": 7}))
+        end = time.monotonic() + 10
+        while store.holds(f"studies/{study.key}") and time.monotonic() < end:
+            time.sleep(0.01)
+        with pytest.raises(StoreError, match=r"was taken over by process 7 on elsewhere since .* stood still"):
+            check()
+        file.unlink()
+        with pytest.raises(StoreError, match="taken over by another process, which has ended"):
+            check()
 
 
 def test_another_study_of_the_store_is_not_held_up(command, invoke, driver, small, store):

@@ -62,6 +62,20 @@ def test_a_search_that_is_interrupted_again_and_again_ends_with_one_line(
     assert store.lines(name) == before
 
 
+def test_sigterm_is_told_from_ctrl_c_though_a_library_raises_the_one_as_the_other():
+    def library(number):
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(interrupts.TerminatedError), interrupts.stoppable():
+        library(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt) as stopped, interrupts.stoppable():
+        library(signal.SIGINT)
+    assert stopped.type is KeyboardInterrupt
+
+
 def test_a_library_does_not_take_sigterm_away():
     with interrupts.stoppable():
         with interrupts.kept():

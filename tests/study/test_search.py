@@ -249,6 +249,7 @@ def test_recorded_trials_inform_the_sampler_and_are_never_chosen(finished, tmp_p
     assert trials[: len(known)] == known
     summary = source.summary()
     assert summary["known"] == 2
+    assert summary["known_confirming"] == sum(trial.seed in warm.seeds for trial in known)
     assert summary["spent"]["trials"] == 2
     assert {row["number"] for row in summary["trials"]} >= set(summary["confirmed"].values())
     again = Searching(warm, store)

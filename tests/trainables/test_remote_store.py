@@ -285,7 +285,7 @@ def test_an_answer_that_gets_lost_makes_neither_a_second_line_nor_a_wait(node, m
     real = Objects.create
     monkeypatch.setattr(Objects, "create", lambda *arguments: real(*arguments) and False)
     store = node(writable=False)
-    store.append("searches/s", {"n": 1})
+    store.append("searches/s", 0, {"n": 1})
     with store.lease(KEY):
         pass
     assert store.lines("searches/s") == [{"n": 1}]
@@ -340,11 +340,12 @@ def test_notes_are_replaced_and_journals_grow(kind, node, tmp_path):
     store.write("studies/a", {"state": "unfinished"})
     store.write("studies/a", {"state": "complete"})
     for number in range(12):
-        store.append("searches/s", {"n": number})
+        store.append("searches/s", number, {"n": number})
     again = Store(tmp_path / "local") if kind == "local" else node("b")
-    again.append("searches/s", {"n": 0})
-    store.append("searches/s", {"n": 12})
-    assert again.lines("searches/s") == [{"n": number} for number in [*range(12), 0, 12]]
+    again.append("searches/s", 12, {"n": 0})
+    with pytest.raises(StoreError, match="searches/s has 13 lines where 12 were expected: another process"):
+        store.append("searches/s", 12, {"n": 12})
+    assert again.lines("searches/s") == [{"n": number} for number in [*range(12), 0]]
     assert again.read("studies/a") == {"state": "complete"}
     assert store.notes() == ["searches/s", "studies/a"] and store.notes("studies/") == ["studies/a"]
     store.forget("studies/a")

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainables import _lease
 from trainables._lease import FileLeases
 from trainables.files import read_json, write_json
 from trainables.store import Store, StoreError
@@ -515,6 +516,22 @@ def test_a_lease_lost_to_another_is_neither_renewed_nor_released(tmp_path, caplo
             time.sleep(0.01)
     assert json.loads(path.read_text()) == owner
     assert "taken over by another" in caplog.text
+
+
+def test_a_process_that_stood_still_finds_that_its_lease_was_taken_over(tmp_path, monkeypatch):
+    store, path, awake = Store(tmp_path, stale=600), tmp_path / "leases" / "train~ff00aa", _lease._now()
+    monkeypatch.setattr(_lease, "_now", lambda: awake)
+    assert not store.holds(KEY)
+    with store.lease(KEY):
+        mine = json.loads(path.read_text())
+        awake += 400
+        assert store.holds(KEY)
+        path.write_text(json.dumps(mine | {"token": "other"}))
+        assert store.holds(KEY)  # not looked at: nobody takes over a lease that was renewed a moment ago
+        awake += 400
+        assert not store.holds(KEY)
+    assert not store.holds(KEY)
+    assert json.loads(path.read_text())["token"] == "other"
 
 
 # --- JSON

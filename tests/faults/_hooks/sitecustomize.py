@@ -1,6 +1,7 @@
-"""In every process of a driver under test, which finds this by PYTHONPATH: checkpoints often, and a clock that jumps.
+"""In every process of a driver under test, which finds this by PYTHONPATH: what tests cannot wait for or cannot have.
 
 WM_CHECKPOINT_SECONDS: between checkpoints. WM_CLOCK: a file with the seconds by which the clock is ahead, if there.
+WM_HOST: another host's name, for leases. WM_STALE_SECONDS: of silence, after which another host's lease falls.
 """
 
 import importlib.util
@@ -8,6 +9,7 @@ import os
 import sys
 import time
 from importlib.abc import MetaPathFinder
+from types import SimpleNamespace
 
 
 class After(MetaPathFinder):
@@ -54,4 +56,11 @@ if clock := os.environ.get("WM_CLOCK"):
     # The kernel reckons when it was started from the clock, and psutil from that when a process was.
     sys.meta_path.insert(
         0, After("psutil._pslinux", lambda linux: setattr(linux, "boot_time", ahead(linux.boot_time, clock)))
+    )
+if host := os.environ.get("WM_HOST"):
+    named = SimpleNamespace(gethostname=lambda: host)
+    sys.meta_path.insert(0, After("trainables._lease", lambda lease: setattr(lease, "socket", named)))
+if stale := os.environ.get("WM_STALE_SECONDS"):
+    sys.meta_path.insert(
+        0, After("trainables.store", lambda store: store.Store.__init__.__kwdefaults__.update(stale=float(stale)))
     )
