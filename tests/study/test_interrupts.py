@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -87,3 +89,15 @@ def test_a_library_does_not_take_sigterm_away():
         with interrupts.shielded():
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
+
+
+def test_the_scratch_of_the_dead_goes_whichever_driver_removes_it_first(monkeypatch, tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left, mine = (tmp_path / f"{cluster.PREFIX}{pid}-x" for pid in (dead.pid, os.getpid()))
+    for folder in (left, mine):
+        folder.mkdir()
+    gone = tmp_path / f"{cluster.PREFIX}{dead.pid}-y"
+    monkeypatch.setattr(cluster, "SCRATCH", SimpleNamespace(glob=lambda names: [gone, *tmp_path.glob(names)]))
+    cluster._remove_dead()
+    assert [*tmp_path.iterdir()] == [mine]
