@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 import search_spaces
 from study import interrupts, keep, report, status
 from study import plan as plans
 from study.drive import Places, Work, run
 from study.failures import unwritable
-from study.uris import check_artifacts, check_uri, default_uri, hidden, host_and_port
+from study.uris import check_artifacts, check_printable, default_uri, hidden, host_and_port
+from study.uris import tracking_uri as chosen_uri
 from trainables.paths import parse_settings
 from trainables.remote import existing_store, open_store
 from trainables.settings import ConfigError
@@ -25,6 +27,7 @@ from trainables.store import Store, StoreError
 MOST = 10_000  # seeds, or trials of a search
 LONGEST = 1000  # characters of an error: what was given may be anything
 ROOT = Path(__file__).resolve().parents[1]
+TRACKING = "of MLflow, without a password; else $MLFLOW_TRACKING_URI, which may have one, else a database in the store"
 
 
 def main(
@@ -41,7 +44,7 @@ def main(
     at_most: Annotated[str | None, typer.Option(metavar="N", help="trials at a time, all that fit otherwise")] = None,
     store: Annotated[str, typer.Option(metavar="PATH or URI", help="everything that is kept lies below it")] = "runs",
     keep_: Annotated[str, typer.Option("--keep", help="weights of a complete study: all, best or none")] = "all",
-    tracking_uri: Annotated[str | None, typer.Option(help="of MLflow; a database in the store otherwise")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(metavar="URI", help=TRACKING)] = None,
     artifacts: Annotated[str | None, typer.Option(metavar="URI", help="where MLflow keeps files")] = None,
     address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a Ray cluster; our own otherwise")] = None,
 ) -> None:
@@ -50,7 +53,7 @@ def main(
         _check_one_of({"--list": list_, "--plan": plan, "--report": report_, "--status": status_})
         if list_:
             return _list(sweep)
-        _check_places(store, tracking_uri, artifacts, address)
+        uri = _check_places(store, tracking_uri, artifacts, address)
         keep.check(keep_)
         if status_ and sweep is None:
             return typer.echo(status.every(existing_store(store)))
@@ -66,7 +69,7 @@ def main(
         if report_:
             return _show_report(Work(study, opened, trials).report(typer.echo)[0])
         report.check_writable(study, opened)
-        uri = tracking_uri or default_uri(opened)
+        uri = uri or default_uri(opened)
         places = Places(tracking_uri=uri, artifacts=artifacts, address=address, at_most=at_most, keep=keep_)
         _run(study, opened, trials, places)
     except (ConfigError, StoreError) as error:
@@ -89,19 +92,18 @@ def _study(sweep: str | None, scale: str, world: str | None, seeds: str | None, 
     return plans.make_study(sweep, world=world, scale=scale, sets=parse_settings(sets), seeds=_count("seeds", seeds))
 
 
-def _check_places(store: str, tracking_uri: str | None, artifacts: str | None, address: str | None) -> None:
+def _check_places(store: str, tracking_uri: str | None, artifacts: str | None, address: str | None) -> str | None:
+    """ConfigError for a place that is none; MLflow's URI if one is given, by the option or by the environment."""
     places = {"store": store, "tracking-uri": tracking_uri, "artifacts": artifacts, "address": address}
     for option, given in places.items():
-        if given and not given.isprintable():
-            raise ConfigError(f"{option}: {given!r} has characters that no place has in its name")
+        check_printable(option, given or "")
     if not store.strip():
         raise ConfigError(f"store: {store!r} is no path")
-    if tracking_uri is not None:
-        check_uri(tracking_uri)
     if artifacts is not None:
         check_artifacts(artifacts)
     if address is not None:
         host_and_port(address)
+    return chosen_uri(tracking_uri)
 
 
 def _count(option: str, text: str | None) -> int | None:
@@ -142,7 +144,7 @@ def _show_plan(study: plans.Study, plan: plans.Plan) -> None:
 
 def _run(study: plans.Study, store: Store, budget: int | None, places: Places) -> None:
     try:
-        folder, complete = run(study, store, budget, places, typer.echo)
+        folder, complete = run(study, store, budget, places, lambda text: typer.echo(hidden(text)))
     except KeyboardInterrupt as stop:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(143 if isinstance(stop, interrupts.TerminatedError) else 130) from None
@@ -173,20 +175,33 @@ def _ui(uri: str) -> str:
 
 
 def _stop(why: object) -> NoReturn:
-    typer.echo(f"error: {why}; the same command goes on from here once that is mended", err=True)
+    typer.echo(f"error: {hidden(str(why))}; the same command goes on from here once that is mended", err=True)
     raise typer.Exit(1) from None
 
 
 def _refuse(message: str) -> NoReturn:
     """One line, whatever was given."""
-    line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in " ".join(message.split()))
+    line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in " ".join(hidden(message).split()))
     shown = line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
     typer.echo(f"error: {shown}", err=True)
     raise typer.Exit(2)
 
 
+class Command(TyperCommand):
+    """What the parser itself refuses is said without its secrets, too."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """See typer; it says of an argument that has no place here what that is."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # of typer or of click, by version
+            if isinstance(said := getattr(error, "message", None), str):
+                error.message = hidden(said)
+            raise
+
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-app.command()(main)
+app.command(cls=Command)(main)
 
 if __name__ == "__main__":
     app()

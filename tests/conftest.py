@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 
 import pytest
+
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # this machine's own server is none of the tests'
 
 
 @pytest.fixture(scope="module")

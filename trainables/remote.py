@@ -49,8 +49,10 @@ def existing_store(uri: str | os.PathLike) -> Store | None:
 def _exists(folder: Path) -> bool:
     try:
         return stat.S_ISDIR(folder.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
+    except NotADirectoryError as error:
+        raise StoreError(f"the store {folder.parent} is no folder: a file is in the way") from error
     except OSError as error:
         raise StoreError(f"the store {folder.parent} cannot be read: {error}") from error
 
@@ -61,7 +63,7 @@ def _local(uri: str | os.PathLike) -> Path | None:
     try:
         folder = _named(text)
         return folder and folder.expanduser().resolve()
-    except (RuntimeError, ValueError) as error:  # nobody's home, links that lead in a circle, a null character
+    except (RuntimeError, ValueError, OSError) as error:  # nobody's home, a circle of links, a null, one not to be read
         raise StoreError(f"{text!r} names no folder of this machine: {error}") from error
 
 
@@ -72,7 +74,7 @@ def _named(text: str) -> Path | None:
         return None
     parts = urlsplit(text)
     if not text.startswith("file:///") or parts.query or parts.fragment:
-        raise StoreError(f"{text!r} names no folder of this machine: give file:///PATH, with three slashes")
+        raise StoreError("a file: URI names no folder of this machine: give file:///PATH, with three slashes, alone")
     return Path(unquote(parts.path))
 
 

@@ -103,7 +103,10 @@ class Store:
         """
         folder = self._folder(key)
         with self._leases.mutex():
-            return prune(folder, key, names) if read_manifest(folder, key) is not None else 0
+            try:
+                return prune(folder, key, names) if read_manifest(folder, key) is not None else 0
+            except ValueError as error:
+                raise StoreError(str(error)) from error
 
     def document(self, key: str, name: str) -> Any | None:
         """The JSON file `name` of the entry `key`; None where there is no such entry."""
@@ -166,8 +169,7 @@ class Store:
 
     def work(self, key: str) -> Path:
         """The scratch folder of `key`, created when missing. Whatever a killed process left there is still there."""
-        self._folder(key)
-        folder = self.root / "work" / key
+        folder = self._scratch(key)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -183,7 +185,7 @@ class Store:
 
     def saved(self, key: str, name: str) -> Any | None:
         """The JSON file `name` of the unfinished work on `key`, as it was saved last; None if there is none."""
-        return glance(self.root / "work" / self._folder(key).relative_to(self.root) / name)
+        return glance(self._scratch(key, name))
 
     def report(self, name: str) -> Path:
         """The folder of the report `name`, with what there is of it; it may not be there yet."""
@@ -273,6 +275,14 @@ class Store:
         if folder.resolve() != folder:
             raise StoreError(f"the key {key!r} leads out of its place in the store {self.root} by a symbolic link")
         return folder
+
+    def _scratch(self, key: str, name: str = "") -> Path:
+        """Where the unfinished work on `key` lies, or its file `name`. StoreError if a link leads from there."""
+        self._folder(key)
+        place = self.root / "work" / key / name
+        if place.resolve() != place:
+            raise StoreError(f"the work on {key!r} leads out of its place in the store {self.root} by a symbolic link")
+        return place
 
     def _quarantine(self, key: str, folder: Path, seen: int, why: str | None = None) -> bool:
         """Move an entry aside for that reason, or if it is damaged; False if it is another one by now, or sound."""

@@ -251,6 +251,63 @@ def test_options_that_cannot_be(refused):
         assert option.strip("-") in line or option == "--world" or (option == "--store" and "path" not in line), line
 
 
+HIDDEN = [
+    ("--tracking-uri", "postgresql://u:hunter2@h/db\r"),
+    ("--tracking-uri", "postgresql://u:hunter2@h/db"),
+    ("--tracking-uri", "https://hunter2@h"),
+    ("--store", "s3://k:hunter2@b/c\r"),
+    ("--store", "s3://k:hunter2@b/c"),
+    ("--store", "file://k:hunter2@b/c"),
+    ("--artifacts", "s3://k:hunter2@b/c"),
+    ("--artifacts", "s3://b/c?token=hunter2\x7f"),
+    ("--address", "ray://u:hunter2@h"),
+    ("--address", "u:hunter2@h:1"),
+    ("--address", "ray://h:1?token=hunter2"),
+    ("--sweep", "postgresql://u:hunter2@h/db"),
+    ("--plan", "postgresql://u:hunter2@h/db"),
+    ("--tracking-url=postgresql://u:hunter2@h/db",),
+]
+
+
+@pytest.mark.parametrize("given_", HIDDEN, ids=" ".join)
+def test_no_secret_of_an_option_is_in_what_is_said_of_it(given_, invoke, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command_line, "run", lambda *_: pytest.fail("it was run"))
+    result = invoke("--sweep", "encoder", *given_)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    line = result.stderr.splitlines()[-1]
+    assert line.lower().startswith("error: ")
+    assert line.isprintable()
+    assert "hunter2" not in result.output
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "file", "file/store"])
+@pytest.mark.parametrize("mode", ["--plan", "--status"])
+def test_a_store_that_is_no_folder_is_refused(place, mode, invoke, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("in the way")
+    result = invoke("--sweep", "encoder", "--store", place, mode)
+    assert result.exit_code == 2
+    assert re.fullmatch(rf"error: the store \S*{place} is no folder: [^\n]*\n", result.stderr)
+
+
+def test_a_store_whose_path_cannot_be_followed_is_refused(invoke, tmp_path, monkeypatch):
+    resolve = Path.resolve
+
+    def denied(path, strict=False):
+        if path.name == "elsewhere":
+            raise PermissionError(13, "Permission denied", str(path))
+        return resolve(path, strict)
+
+    monkeypatch.setattr(Path, "resolve", denied)  # as for the root of another user's process
+    for mode in ("--plan", "--report"):
+        result = invoke("--sweep", "encoder", "--store", tmp_path / "elsewhere", mode)
+        assert result.exit_code == 2
+        assert re.fullmatch(r"error: .*names no folder of this machine: .*Permission denied.*\n", result.stderr)
+
+
 # --- files
 
 DAMAGE = st.sampled_from(["", "{", "[]", "{}", "null", "3", '"text"', "\0\0", "{}{}", '{"a": NaN}', "[" * 3000])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
 from trainables import _pruning
-from trainables._manifest import MANIFEST
+from trainables._manifest import MANIFEST, fingerprint, manifest
+from trainables.files import write_json
 from trainables.remote import RemoteStore, existing_store
-from trainables.store import Store
+from trainables.store import Store, StoreError
 
 KEY, BELOW = "train/ff00aa", "train/ff00aa/measures/probe-01"
 CONTENT = {"model.bin": bytes(range(256)) * 20, "result.json": b'{"status": "ok"}'}
@@ -130,6 +132,49 @@ def test_a_manifest_that_lies_about_what_was_pruned_is_not_valid(change, tmp_pat
         manifest["files"] |= manifest["pruned"]
     (store.root / KEY / MANIFEST).write_text(json.dumps(manifest))
     assert store.get(KEY) is None
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """A store with an entry whose folder `sub` was put elsewhere, which a link in its place leads to."""
+    store, outside = Store(tmp_path / "store"), tmp_path / "outside"
+    (store.work(KEY) / "sub").mkdir()
+    put(store, content=CONTENT | {"sub/file": b"content"})
+    (store.root / KEY / "sub").rename(outside)
+    (store.root / KEY / "sub").symlink_to(outside)
+    return store
+
+
+def test_nothing_is_pruned_where_a_link_leads_out_of_the_entry(linked, tmp_path):
+    before = held(linked)
+    with pytest.raises(StoreError, match=r"is not pruned: symbolic links lead out of it: sub/file$"):
+        linked.prune(KEY, ["model.bin", "sub/file"])
+    assert held(linked) == before
+    assert linked.get(KEY, whole=True)
+    assert (tmp_path / "outside" / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("name", ["sub/file", "../../outside/file"])
+def test_a_manifest_that_was_written_by_hand_deletes_nothing_elsewhere(name, linked, tmp_path):
+    folder = linked.root / KEY
+    files = {name: fingerprint(folder / name) for name in CONTENT}
+    write_json(folder / MANIFEST, manifest(KEY, files, {name: fingerprint(tmp_path / "outside" / "file")}))
+    with suppress(StoreError):  # or it is no manifest at all
+        assert linked.prune(KEY, ["model.bin"]) == 0
+    assert (tmp_path / "outside" / "file").read_bytes() == b"content"
+    assert (folder / "model.bin").exists()
+
+
+def test_what_was_pruned_does_not_come_back_through_a_link(linked, tmp_path, caplog):
+    folder, outside = linked.root / KEY, tmp_path / "outside"
+    files = {name: fingerprint(folder / name) for name in CONTENT}
+    write_json(folder / MANIFEST, manifest(KEY, files, {"sub/file": fingerprint(outside / "file")}))
+    (outside / "file").unlink()
+    (linked.work(KEY) / "sub").mkdir()
+    put(linked, content=CONTENT | {"sub/file": b"content"})
+    assert list(outside.iterdir()) == []
+    assert (linked.get(KEY, whole=True) / "sub" / "file").read_bytes() == b"content"
+    assert not (linked.root / KEY / "sub").is_symlink()
 
 
 def test_a_store_that_is_looked_at_is_left_as_it_is(tmp_path):

@@ -274,6 +274,25 @@ def test_a_symbolic_link_does_not_lead_out_of_the_root(store, tmp_path):
     assert contents(outside) == CONTENT
 
 
+@pytest.mark.parametrize("link", ["train", "train/ff00aa"])
+def test_no_link_leads_the_unfinished_work_out_of_the_root(store, tmp_path, link):
+    outside = fill(tmp_path / "outside" / "ff00aa", {"state.json": b"{}", "ff00aa/state.json": b"{}"})
+    before = sorted(outside.parent.rglob("*"))
+    (store.root / "work" / link).parent.mkdir(exist_ok=True)
+    (store.root / "work" / link).symlink_to(outside.parent if link == "train" else outside)
+    for call in (store.work, store.drop_work, lambda key: store.saved(key, "state.json")):
+        with pytest.raises(StoreError, match=r"leads out of its place .* by a symbolic link"):
+            call(KEY)
+    assert sorted(outside.parent.rglob("*")) == before
+
+
+def test_what_was_saved_is_not_read_through_a_link(store, tmp_path):
+    (tmp_path / "outside.json").write_text("{}")
+    (store.work(KEY) / "state.json").symlink_to(tmp_path / "outside.json")
+    with pytest.raises(StoreError, match="symbolic link"):
+        store.saved(KEY, "state.json")
+
+
 def test_a_root_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=str(tmp_path / "file" / "store")):
