@@ -208,7 +208,7 @@ def _unfinished(search: Search) -> list[str]:
     if budget is not None and ended > budget:
         return [f"Over budget: {ended} trials ended, {budget} were planned."]
     short = budget is not None and ended < budget
-    if not still and not short:
+    if not still and (not short or search.searched):
         return []
     of = f"{ended} of {budget} trials ended, the budget is not used up" if short else f"{ended} trials ended"
     running = f", {len(still)} still open: {listed(still)}" if still else ""

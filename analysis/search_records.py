@@ -102,6 +102,7 @@ class Search(Part):
     sampler: str = "unknown sampler"
     seed: int | None = None
     budget: int | None = None  # trials to try, warm starts aside
+    searched: bool | None = None  # whether there is nothing more to try, as bisection may find within its budget
     split: str = "validation"  # of the tasks that trials were judged on
     tuning_seeds: list[int] = []
     prune: dict[str, Any] = {}  # kind, monitor and the rule's own settings; empty: every trial was trained in full

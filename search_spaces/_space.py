@@ -45,6 +45,9 @@ class Choice:
         return self.values
 
 
+# What trials are judged by, and what they run with: where these differ, tasks are not the same, or the trial is.
+JUDGED = ("seed", "data.world", "data.seed", "data.held_out", "data.steps", "protocol", "measures")
+RUN = ("scale", "executor", "workers", "threads")
 LARGEST = 1e15  # of a range's ends: beyond it, steps between numbers show
 Dimension = Range | Choice
 Space = Mapping[str, Dimension]
@@ -100,11 +103,12 @@ def present(space: Space, chosen: Mapping[str, Any]) -> dict[str, Dimension]:
     return found
 
 
-def corners(space: Space) -> Iterator[dict[str, Any]]:
-    """Choices that together show every end of every range and every value, each with all that it brings along."""
-    for path, dimension, _ in dimensions(space):
-        for value in dimension.examples:
-            yield _completed(space, {path: value} | _leading_to(space, path))
+def corners(space: Space) -> dict[str, list[dict[str, Any]]]:
+    """By dimension, choices that show its ends or every value, each with all that it brings along."""
+    return {
+        path: [_completed(space, {path: value} | _leading_to(space, path)) for value in dimension.examples]
+        for path, dimension, _ in dimensions(space)
+    }
 
 
 def _leading_to(space: Space, path: str) -> dict[str, Any]:
@@ -135,6 +139,9 @@ def _check_below(space: Space, seen: dict[str, Dimension]) -> None:
                 f"space: {path} is {dimension!r}; give uniform(low, high), log_uniform(low, high), "
                 "integers(low, high) or choice(value, value, ...)"
             )
+        if fixed := next((each for each in (*JUDGED, *RUN) if f"{path}.".startswith(f"{each}.")), None):
+            why = "judged" if fixed in JUDGED else "run"
+            raise ConfigError(f"space: {path} cannot be searched, all trials of a search are {why} alike")
         if seen.setdefault(path, dimension) != dimension:
             raise ConfigError(f"space: {path} is there twice with different values")
         for value, below in dimension.then.items() if isinstance(dimension, Choice) else ():
@@ -170,4 +177,5 @@ def grid_points(dimension: Range, count: int) -> Sequence[float]:
     """`count` numbers over a range, evenly on its scale, both ends included."""
     low, high = (math.log(end) if dimension.log else end for end in (dimension.low, dimension.high))
     points = [low + (high - low) * i / (count - 1) for i in range(count)]
-    return [math.exp(point) if dimension.log else point for point in points]
+    found = [math.exp(point) if dimension.log else point for point in points]
+    return [min(max(point, dimension.low), dimension.high) for point in found]  # whatever rounding does

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -143,8 +143,7 @@ class Sweep:
             for path, _, _ in _space.dimensions(self.search.space):
                 if _related(given, path) or given in ("seed", "protocol.split"):
                     raise ConfigError(f"{given}: cannot be set, the search varies {path}, its seed and its tasks")
-        for chosen in _space.corners(self.search.space):
-            config = self.candidate(world, scale, sets, chosen)
+        for config in self._ends(world, scale, sets):
             if not self.search.looks(config.optim.steps):
                 raise ConfigError(
                     f"prune: a training of {config.optim.steps} steps is over before its first look, "
@@ -153,6 +152,23 @@ class Sweep:
         for name in (*self.search.objectives, *(limit.name for limit in self.search.limits)):
             if name not in COSTS:
                 _require("objectives", name, _reported(config))
+
+    def _ends(self, world: str, scale: str, sets: Mapping[str, Any]) -> list[TrialConfig]:
+        """A config for every end and choice of the space.
+
+        ConfigError for a set on what the search varies, and for a dimension that changes nothing.
+        """
+        corners = _space.corners(self.search.space)
+        plain = {
+            (path, number): self.candidate(world, scale, {}, chosen)
+            for path, ends in corners.items()
+            for number, chosen in enumerate(ends)
+        }
+        configs = _apply(plain, sets)
+        for path, ends in corners.items():
+            if len({identity(configs[path, number]) for number in range(len(ends))}) == 1:
+                raise ConfigError(f"space: {path} changes nothing, all of its values resolve to the same trial")
+        return list(configs.values())
 
     def confirming(self, found: Mapping[str, Mapping[str, Any]]) -> Sweep:
         """The sweep whose arms are the default and what was found: changes by name."""
@@ -184,7 +200,7 @@ def identity(config: TrialConfig) -> tuple[str, ...]:
     return ids.train_key(config), *sorted(ids.measure_key(config, name) for name in config.measures)
 
 
-def _apply(plain: Mapping[str, TrialConfig], sets: Mapping[str, Any]) -> dict[str, TrialConfig]:
+def _apply(plain: Mapping[Hashable, TrialConfig], sets: Mapping[str, Any]) -> dict[Hashable, TrialConfig]:
     """Every arm's config with `sets`, which must leave alone every setting in which the arms differ."""
     if "seed" in sets:
         raise ConfigError("seed: cannot be set, a sweep runs every arm with the same seeds; use --seeds")

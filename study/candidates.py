@@ -36,7 +36,8 @@ class Candidates:
         parts = [search.objectives, search.sampler, search.seed, prune, [vars(limit) for limit in search.limits]]
         parts += [search.tuning_seeds, search.warm_start, identity(self.base), list(self.default.items())]
         # What a choice brings along, its plug-in's file says.
-        parts += [identity(self.config(corner)) for corner in _space.corners(search.space)]
+        corners = [corner for each in _space.corners(search.space).values() for corner in each]
+        parts += [identity(self.config(corner)) for corner in corners]
         return f"searches/{self.study.key}/{ids.digest([_space.describe(search.space), *parts])}"
 
     def config(self, params: Mapping[str, Any]) -> TrialConfig:
@@ -71,6 +72,10 @@ class Candidates:
         steps = sum(record.get("steps") or 0 for record in records)
         limited = [limit.name for limit in self.search.limits]
         return state, means(records, self.search.objectives), means(records, limited), steps
+
+    def seconds(self, trial: Trial) -> float:
+        """Of training and judging a trial that came to its end, over its seeds and however often it was started."""
+        return sum(sum(record["seconds"].values()) for record in self.records(trial))
 
     def steps(self, point: Point) -> int:
         """Training steps of a point that is trained to the end, over its seeds."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Resources = Mapping[str, float]  # {"CPU": 8, "GPU": 1, "trial_slot": 16}
+CARD = "accelerator_type:"  # before a kind of GPU in the name of a resource of Ray's
 SHOWN = ("CPU", "GPU", "trial_slot")
 
 
@@ -29,6 +30,12 @@ class Capacity:
     def largest(self, name: str) -> float:
         """How much of a resource one node can have."""
         return max((node.get(name, 0.0) for node in (*self.nodes, *self.planned)), default=0.0)
+
+    @property
+    def cards(self) -> frozenset[str]:
+        """Kinds of GPU that are there, as Ray calls them: "L4", "H100"; empty where Ray does not know."""
+        named = [name.partition(CARD)[2] for node in self.nodes if node.get("GPU") for name in node]
+        return frozenset(name for name in named if name)
 
     @property
     def grows(self) -> bool:

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from search_spaces._sweep import Trial
-from study.plan import Study
+from study.plan import KNOWN, Study
 from trainables import ids
 from trainables.settings import ConfigError
-from trainables.store import Store, StoreError, flat
+from trainables.store import Store, TakenOverError, flat
 
 FOLDER = "studies"  # of the notes and of the leases
 UNFINISHED, COMPLETE = "unfinished", "complete"
@@ -21,8 +21,8 @@ UNFINISHED, COMPLETE = "unfinished", "complete"
 def claimed(study: Study, store: Store) -> Iterator[Callable[[], None]]:
     """Hold the study while the block runs; ConfigError that names the living process which has it.
 
-    Yields the function to call now and then: StoreError if another process took the study over meanwhile, as one does
-    from a driver that stood still for longer than leases last.
+    Yields the function to call now and then: TakenOverError if another process took the study over meanwhile, as one
+    does from a driver that stood still for longer than leases last.
     """
     name = f"{FOLDER}/{study.key}"
 
@@ -30,7 +30,7 @@ def claimed(study: Study, store: Store) -> Iterator[Callable[[], None]]:
         if not store.holds(name):
             owner = owner_of(study.key, store.holders())
             by = described(owner) if owner else "another process, which has ended"
-            raise StoreError(f"{study.key} was taken over by {by}, while this one stood still")
+            raise TakenOverError(f"{study.key} was taken over by {by}, while this one stood still")
 
     with store.attempt(name) as owner:
         if owner is not None:
@@ -86,7 +86,7 @@ class Note:
 
     def started(self, trial: Trial) -> None:
         """See `execute.Listener`; an arm that a search found is known from now on."""
-        if self._content["journal"] and trial.watch is None and not trial.arm.startswith("known"):
+        if self._content["journal"] and trial.watch is None and not trial.arm.startswith(KNOWN):
             self._content["found"][trial.arm] = dict(trial.changes)
         new = [each for each in trainings(trial) if each not in self._trials]
         if new:

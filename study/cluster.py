@@ -9,7 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from study import interrupts
 from study.capacity import Capacity, described, planned
 from study.shipping import runtime_env
 from study.uris import host_and_port
+from trainables._lease import gone, identity
 from trainables.config import TrialConfig
+from trainables.files import glance, write_json
 from trainables.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ ENVIRONMENT = {
 }
 ROOM = 20  # characters of a path that Ray's sockets can lie below: they add up to 85, and the system takes 104
 PREFIX = "wm-"
+OWNER = ".owner.json"  # whose scratch a folder is
 PROBE_SECONDS = 5.0
 PENDING = 64  # trials that may wait for nodes to come
 LOOK_SECONDS = 1.0  # between looks at how large the cluster is
@@ -72,6 +75,7 @@ def cluster(address: str | None) -> Iterator[Joined]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _remove_dead()
     scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=SCRATCH))
+    write_json(scratch / OWNER, identity())
     here = {
         "address": "local",
         "include_dashboard": False,
@@ -176,6 +180,10 @@ class Joined:
         """Whether there are GPUs, or may come to be."""
         return self.capacity().most("GPU") > 0
 
+    def cards(self) -> frozenset[str]:
+        """Kinds of GPU that are there by now."""
+        return self.capacity().cards
+
     def check_fits(self, configs: Sequence[TrialConfig], gpu: Share = lambda config: 0.0) -> None:
         """ConfigError if a trial asks for more than the cluster can ever have: it would wait for ever.
 
@@ -247,11 +255,12 @@ def _read_autoscaler() -> dict[str, Any] | None:
 
 
 def _remove_dead() -> None:
-    """Remove the scratch folders of drivers that were killed."""
-    import psutil
-
+    """Remove the scratch folders of drivers that were killed on this machine, as their own note of them says."""
     for folder in SCRATCH.glob(f"{PREFIX}*-*"):
-        pid = folder.name.removeprefix(PREFIX).split("-")[0]
-        with suppress(FileNotFoundError):  # another driver removes them, too
-            if pid.isdecimal() and folder.stat().st_uid == os.getuid() and not psutil.pid_exists(int(pid)):
+        owner = glance(folder / OWNER)
+        if isinstance(owner, dict) and gone(owner):
+            for entry in folder.iterdir():
+                if entry.name != OWNER:
+                    shutil.rmtree(entry, ignore_errors=True)
+            if [entry.name for entry in folder.iterdir()] == [OWNER]:  # else something still writes: another time
                 shutil.rmtree(folder, ignore_errors=True)

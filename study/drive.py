@@ -109,6 +109,7 @@ def _run(
         places.tracking_uri,
         lambda text: console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True),
         places.artifacts,
+        check,
     )
     if plan.open:
         note.begin((planned.trial for planned in plan.planned if planned.known), work.found)

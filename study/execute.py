@@ -32,7 +32,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from search_spaces._sweep import Trial
 from study.cluster import LOOK_SECONDS, QUIET_SECONDS, Joined, cluster
-from study.failures import causes, check_written
+from study.failures import causes, check_written, passing
 from study.sharing import Sharing
 from study.sources import Source
 from trainables.config import TrialConfig
@@ -80,7 +80,7 @@ def execute(
     ConfigError if a trial asks for more than the cluster has, StoreError when the store can no longer be written.
     """
     with cluster(address) as joined:
-        sharing = Sharing(store, joined.has_gpus)
+        sharing = Sharing(store, joined.has_gpus, joined.cards)
         joined.check_fits(source.configs, sharing.share)
         asked = Asked(source, store, joined, sharing)
         tuner = tune.Tuner(
@@ -191,7 +191,7 @@ class Judge(FIFOScheduler):
 class Callback(tune.Callback):
     """Passes on what Tune says."""
 
-    def __init__(self, asked: Asked, listeners: Sequence[Listener], check: Callable[[], None]):
+    def __init__(self, asked: Asked, listeners: Sequence[Listener], check: Callable[[], None] = lambda: None):
         self._asked, self._listeners, self._check = asked, listeners, check
         self._heard = time.monotonic()
         self._groups: dict[int, str] = {}  # placement groups of Ray Train workers by trial
@@ -242,8 +242,11 @@ class Callback(tune.Callback):
         self._check()
         self._free(trial)
         ours, text, error = self._asked.of(trial), _text(trial), _error(trial)
-        check_written(error)
-        record = self._asked.source.crashed(ours, text, any(isinstance(cause, DIED) for cause in causes(error)))
+        again = passing(error)  # in the trial's process or on its node, which need not be so elsewhere
+        if not again:
+            check_written(error)
+        died = again or any(isinstance(cause, DIED) for cause in causes(error))
+        record = self._asked.source.crashed(ours, text, died)
         self._asked.sharing.learn(ours.config)
         if record is not None:
             self._tell(ours, record)

@@ -83,9 +83,12 @@ class Exploration:
                 raise ValueError(f"line {number} cannot be followed: {error or type(error).__name__}") from error
 
     @property
-    def optuna(self) -> optuna.Study:
-        """The study, to be read."""
-        return self._optuna
+    def own(self) -> optuna.Study:
+        """The search's own trials as a study, to be read."""
+        numbers = {trial.number for trial in self._trials}
+        found = optuna.create_study(directions=self._optuna.directions)
+        found.add_trials([trial for trial in self._optuna.get_trials(deepcopy=False) if trial.number in numbers])
+        return found
 
     @property
     def open(self) -> list[Point]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from trainables.store import StoreError
+from trainables.store import PassingError, StoreError
 
 # What a store says that cannot be written just now; no other trial can succeed either.
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
@@ -27,10 +27,15 @@ def unwritable(error: BaseException | None) -> bool:
     return any(isinstance(cause, OSError) and cause.errno in UNWRITABLE for cause in causes(error))
 
 
+def passing(error: BaseException | None) -> bool:
+    """Whether an error comes from a store that could not do something just now, as far as one process saw."""
+    return any(isinstance(cause, PassingError) for cause in causes(error))
+
+
 def check_written(error: BaseException | None) -> None:
     """StoreError if the error comes from that, or from what the store refused: the next trial would fare no better."""
     plain = [cause for cause in causes(error) if not hasattr(cause, "cause")]  # Ray's own are those and a traceback
     if refused := next((cause for cause in plain if isinstance(cause, StoreError)), None):
-        raise StoreError(str(refused)) from refused
+        raise type(refused)(str(refused)) from refused
     if failed := next((cause for cause in plain if isinstance(cause, OSError) and cause.errno in UNWRITABLE), None):
         raise StoreError(f"the store cannot be written: {failed}") from failed

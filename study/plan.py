@@ -17,6 +17,7 @@ from trainables.paths import flatten
 from trainables.settings import ConfigError
 from trainables.store import Store
 
+KNOWN = "known "  # what the arm of a recorded training is called that informs a search, before its id
 # Of one trial where nothing like it was ever run: local on two CPU cores, the others on one GPU.
 GUESSED_HOURS = {"local": 0.05, "gpu": 0.2, "paper": 5.0}
 

@@ -16,7 +16,7 @@ from study import plan as plans
 from study import search_summary
 from study.candidates import Candidates, Known, arm, means
 from study.explore import Exploration, Point
-from study.plan import Plan, Planned, Study
+from study.plan import KNOWN, Plan, Planned, Study
 from study.sources import TRIES, Arms
 from trainables import ids, pipeline
 from trainables.settings import ConfigError
@@ -188,6 +188,7 @@ class Searching:
             state, values, limits, step = point.stopped, {}, {}, _last(point)
         else:
             state, values, limits, step = self.candidates.outcome(trial)
+            seconds = self.candidates.seconds(trial)
         self.exploration.tell(point.number, state, values, limits, trial=_train_id(trial), step=step, seconds=seconds)
 
     def _next_known(self) -> Trial | None:
@@ -200,7 +201,7 @@ class Searching:
         if not self._known:
             return None
         name, params, config = self._known.popleft()
-        trial = Trial(f"known {name}", config.seed, config, params)
+        trial = Trial(f"{KNOWN}{name}", config.seed, config, params)
         self._running[trial.place] = Point(-1, params, note=name), time.monotonic()
         return trial
 

@@ -58,6 +58,7 @@ def summary(exploration: Exploration, candidates: Candidates, budget: int, searc
         "sampler": search.sampler,
         "seed": search.seed,
         "budget": budget,
+        "searched": searched,
         "split": search.split,
         "tuning_seeds": list(search.tuning_seeds),
         "prune": search.prune and {key: getattr(search.prune, key) for key in ("kind", "monitor", "first", "factor")},
@@ -99,14 +100,14 @@ def importance(exploration: Exploration) -> dict[str, dict[str, float]]:
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     done = [point for point in exploration.points if point.state == "complete"]
-    found: dict[str, dict[str, float]] = {}
+    own, found = exploration.own, {}
     for i, name in enumerate(exploration.search.objectives):
         if len(done) >= LEAST and len({point.values[name] for point in done}) > 1:
             sign = -1 if direction(name) else 1  # the evaluator takes less of a target to be better, and warns of it
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)
                 shares = get_param_importances(
-                    exploration.optuna,
+                    own,
                     evaluator=PedAnovaImportanceEvaluator(),
                     target=lambda trial, i=i, sign=sign: sign * trial.values[i],
                 )

@@ -183,13 +183,19 @@ def _search(study: Study, note: Mapping[str, Any], seen: Seen, tally: Tally) -> 
         for trial in filter(None, open_):
             running = seen.running(claim.trainings(trial)[0])
             tally.add(trial, "running" if running else "to run", running or "")
-        tally.count["to run"] += max(0, (note.get("budget") or search.budget) - len(asked))
+        if not _searched(note):
+            tally.count["to run"] += max(0, (note.get("budget") or search.budget) - len(asked))
         states = Counter(line["state"] for line in told.values())
         ends = ", ".join(f"{count} {state}" for state, count in states.most_common())
         tally.trainings += [line["about"]["trial"] for line in told.values() if "trial" in line["about"]]
         return f"search: {len(asked)} asked, {len(told)} told{f' ({ends})' if ends else ''}{_best(study, asked, told)}"
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return f"search: its journal cannot be read ({type(error).__name__}: {error})"
+
+
+def _searched(note: Mapping[str, Any]) -> bool:
+    """Whether the search itself is over: what confirms is under way or done. Bisection may leave some of its budget."""
+    return note.get("state") == claim.COMPLETE or any(name != DEFAULT for name in note.get("found") or {})
 
 
 def _events(lines: Iterable[Mapping[str, Any]]) -> tuple[dict[int, Any], dict[int, Any]]:

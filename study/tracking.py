@@ -21,11 +21,11 @@ from typing import Any
 from urllib.parse import urlparse
 
 from search_spaces._sweep import Trial
-from study.plan import Study, changes
+from study.plan import KNOWN, Study, changes
 from study.uris import database, hidden
 from trainables import ids, pipeline
 from trainables.paths import flatten
-from trainables.store import Store
+from trainables.store import Store, TakenOverError
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -44,8 +44,18 @@ PATIENCE = 60.0  # s to wait at the end for what is still to be written
 class Tracker:
     """Listener of `execute`. A thread does the writing: trials wait while the driver is busy, so it must not wait."""
 
-    def __init__(self, study: Study, store: Store, uri: str, warn: Callable[[str], None], artifacts: str | None = None):
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        uri: str,
+        warn: Callable[[str], None],
+        artifacts: str | None = None,
+        check: Callable[[], None] = lambda: None,
+    ):
+        """`check` raises StoreError once the record is another process's to write."""
         self._study, self._store, self._uri, self._warn, self._artifacts = study, store, uri, warn, artifacts
+        self._check = check
         self._jobs: queue.Queue[Callable[[Runs], None] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
@@ -103,7 +113,10 @@ class Tracker:
             if runs.artifacts_elsewhere:
                 self._warn(f"MLflow keeps this sweep's artifacts where it began to: {runs.artifacts_elsewhere}")
             while (job := self._jobs.get()) is not None:
+                self._check()
                 job(runs)
+        except TakenOverError:
+            return  # the main thread meets it, too, and says so
         except Exception as error:  # noqa: BLE001  MLflow lets through what its databases and servers raise
             line = next(iter(str(error).strip().splitlines()), "")
             self._warn(self._away(f"{type(error).__name__}: {line}"))
@@ -215,6 +228,8 @@ class Runs:
         if trial.watch:
             settings |= {f"search/{path}": json.dumps(value) for path, value in trial.changes.items()}
             tags["phase"] = "search"
+        elif trial.arm.startswith(KNOWN):
+            tags |= {"phase": "search", "note": "warm start"}
         run = self._client.create_run(self._experiment, tags=tags, run_name=f"{trial.arm}, seed {trial.seed}")
         params = [
             Param(path, value if isinstance(value, str) else json.dumps(value)) for path, value in settings.items()

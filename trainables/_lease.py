@@ -17,7 +17,10 @@ import psutil
 from trainables.files import read_json
 
 logger = logging.getLogger(__name__)
-PARTS = {"host": str, "pid": int, "started": int | float, "ticks": int | None, "thread": int, "token": str}
+# A machine, since it was started, and its name space of processes: where these are the same, process numbers mean the
+# same.
+PLACE = {"host": str, "boot": str | None, "space": int | None}
+PARTS = PLACE | {"pid": int, "started": int | float, "ticks": int | None, "thread": int, "token": str}
 
 
 class Leases(ABC):
@@ -37,7 +40,7 @@ class Leases(ABC):
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
         """Wait for the lease, hold it while the block runs and renew it from a thread; see `Store.lease`."""
-        mine = _identity()
+        mine = identity()
         self._wait(name, mine)
         with self._renewed(name, mine):
             yield
@@ -45,7 +48,7 @@ class Leases(ABC):
     @contextmanager
     def attempt(self, name: str) -> Iterator[dict | None]:
         """Hold the lease while the block runs and yield None, or yield the living owner; see `Store.attempt`."""
-        mine, first = _identity(), None
+        mine, first = identity(), None
         while (owner := self._claim(name, mine)) is not None and not self._lives(owner, first):
             first = first or owner
             time.sleep(self.poll)
@@ -157,7 +160,7 @@ class FileLeases(Leases):
         with self.mutex() as now:
             owner = _owner(path)
             if owner is not None:
-                if all(owner[part] == mine[part] for part in ("host", "pid", "ticks", "thread")):
+                if all(owner[part] == mine[part] for part in (*PLACE, "pid", "ticks", "thread")):
                     raise RuntimeError(f"this thread already holds the lease of {name}")
                 # Both times are the file system's, so that hosts whose clocks differ agree.
                 if _alive(owner, silent=now - path.stat().st_mtime, stale=self.stale):
@@ -186,16 +189,36 @@ def _now() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def _identity() -> dict:
+def identity() -> dict:
+    """This thread, among all on all hosts: what leases and scratch folders name as their owner."""
     process = psutil.Process()
     return {
-        "host": socket.gethostname(),
+        **_place(),
         "pid": process.pid,
         "started": process.create_time(),
         "ticks": _ticks(process.pid),
         "thread": threading.get_ident(),
         "token": os.urandom(8).hex(),
     }
+
+
+def gone(owner: dict) -> bool:
+    """Whether an owner was a process of this machine and is no more; of other machines nothing is known."""
+    return owner.keys() >= PARTS.keys() and not _alive(owner, silent=0.0, stale=1.0)
+
+
+def _place() -> dict:
+    """Two machines, or containers of one, may have one name, and processes of the same number."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    with suppress(OSError):
+        return dict(
+            zip(
+                PLACE,
+                (socket.gethostname(), boot.read_text().strip(), os.stat("/proc/self/ns/pid").st_ino),
+                strict=True,
+            )
+        )
+    return dict(zip(PLACE, (socket.gethostname(), None, None), strict=True))
 
 
 def _owner(path: Path) -> dict | None:
@@ -209,7 +232,7 @@ def _owner(path: Path) -> dict | None:
 
 def _alive(owner: dict, *, silent: float, stale: float) -> bool:
     """Whether a lease's owner still works: here its process tells, elsewhere only its heartbeat (`silent` s ago)."""
-    if owner["host"] != socket.gethostname():
+    if any(owner[part] != here for part, here in _place().items()):
         return abs(silent) < stale  # in the future lies what a clock that was set back has left
     try:
         process = psutil.Process(owner["pid"])

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from trainables.store import SEGMENT, StoreError
+from trainables.store import SEGMENT, PassingError, StoreError
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # that fsspec needs, by scheme
 INSTALL = {"s3": "pip install wm-study[s3]", "gs": "pip install gcsfs", "az": "pip install adlfs"}
@@ -125,7 +125,7 @@ class Objects:
             raise StoreError(f"the store {self.uri} needs the package {package}: {install}") from error
         except Exception as error:  # every storage has exceptions of its own, of no common kind
             line = " ".join(str(error).split()) or type(error).__name__
-            raise StoreError(f"the store {self.uri} cannot be {what}: {line}") from error
+            raise PassingError(f"the store {self.uri} cannot be {what}: {line}") from error
 
 
 def check_uri(uri: str) -> str:

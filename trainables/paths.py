@@ -18,6 +18,7 @@ from trainables.settings import ConfigError
 
 FIXED = {"scale": "--scale", "data.world": "--world"}  # everything else hangs on these two
 NO_SIZE = "custom"
+SEVERAL = ("method", "encoder", "predictor.size")  # what stands for several settings; a method may bring an encoder
 
 
 def base_config(method: str, world: str, scale: str) -> TrialConfig:
@@ -40,9 +41,12 @@ def assign(config: TrialConfig, path: str, value: Any) -> TrialConfig:
 
 
 def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
-    """All changes, shorter paths first, so that `encoder=vit` precedes `encoder.depth=2`; only the outcome must fit."""
+    """All changes, shorter paths first, so that `encoder=vit` precedes `encoder.depth=2`; only the outcome must fit.
+
+    Of as long ones, those first that stand for several: what is given besides is meant to differ from them.
+    """
     tree = config.model_dump()
-    for path in sorted(changes, key=lambda path: (path.count("."), path)):
+    for path in sorted(changes, key=lambda path: (path.count("."), path not in SEVERAL, path not in SEVERAL[:1], path)):
         if path in FIXED:
             raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
         _join(tree, path)

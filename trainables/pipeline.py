@@ -19,7 +19,7 @@ from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
 from trainables.monitors import Watch
 from trainables.paths import flatten
-from trainables.store import Store, StoreError
+from trainables.store import Store, StoreError, TakenOverError
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +171,8 @@ def _ensure(store: Store, key: str, make: Callable[[Path], None], whole: bool = 
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             make(out)
+            if not store.holds(key):
+                raise TakenOverError(f"{key} was taken over by another process, while this one stood still")
             found = store.put(key, out)
             store.drop_work(key)
     return found

@@ -39,6 +39,14 @@ class StoreError(Exception):
     """The store cannot do what was asked: an unwritable root, a key that is none, a folder that cannot be kept."""
 
 
+class PassingError(StoreError):
+    """It could not be done just now, and may be another time: object storage that does not answer, a lease lost."""
+
+
+class TakenOverError(PassingError):
+    """Another process holds the lease of what this one is at, because this one stood still for too long."""
+
+
 class Store:
     """Entries (folders of files) by key below one root; safe for any number of processes on any number of hosts.
 

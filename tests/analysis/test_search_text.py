@@ -206,6 +206,12 @@ def test_a_sound_search_warns_of_nothing(searched, confirmations):
     assert warned(searched(), confirmations) == ""
 
 
+def test_a_search_that_ended_within_its_budget_is_finished(searched, make_search, point, confirmations):
+    trials = [point(0, 0.5), point(1, 0.6)]
+    text = [warned(searched(make_search(trials, budget=14, searched=ended)), confirmations) for ended in (True, False)]
+    assert ["not finished" in each for each in text] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

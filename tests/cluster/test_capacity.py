@@ -85,3 +85,9 @@ def test_what_is_waited_for_is_said_in_words():
     assert described([{"CPU": 4.0, "GPU": 0.25}] * 2) == "2 x (4 CPU, 0.25 GPU)"
     text = "1 nodes with 0 CPU, 0 GPU, 16 trial_slot; it may grow to 64 CPU, 8 GPU, 16 trial_slot"
     assert str(planned(CLOUD, [HEAD])) == text
+
+
+def test_kinds_of_cards_are_those_of_nodes_with_gpus():
+    nodes = [{"GPU": 1.0, "accelerator_type:L4": 1.0}, {"CPU": 2.0, "accelerator_type:T4": 1.0}, {"GPU": 2.0}]
+    assert Capacity(nodes).cards == {"L4"}
+    assert Capacity([{"GPU": 1.0}]).cards == frozenset()

@@ -16,15 +16,15 @@ def config(**sets):
 
 
 def took(gibibytes, **sets):
-    return flatten(config(**sets)), {"peak": int(gibibytes * (1 << 30)), "total": CARD}
+    return flatten(config(**sets)), {"peak": int(gibibytes * (1 << 30)), "total": CARD}, "NVIDIA H100 80GB HBM3"
 
 
-def keep(store, config, memory):
+def keep(store, config, memory, device="NVIDIA H100 80GB HBM3"):
     """A made-up finished training of the config."""
     folder = store.work(ids.train_key(config)) / "out"
     folder.mkdir()
     write_json(folder / "config.json", config.model_dump(mode="json"))
-    write_json(folder / "result.json", {"status": "ok", "memory": memory})
+    write_json(folder / "result.json", {"status": "ok", "memory": memory, "provenance": {"device": device}})
     store.put(ids.train_key(config), folder)
 
 
@@ -60,6 +60,19 @@ def test_the_store_tells_and_learns_and_a_trial_that_ran_out_of_memory_gets_a_wh
     assert Sharing(store, lambda: False).share(config()) == 0.0
     pipeline.fail(config(seed=2), store, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB")
     assert sharing.share(config(seed=2)) == 1.0
+
+
+def test_what_was_measured_on_another_kind_of_card_says_nothing(tmp_path):
+    store, cards = Store(tmp_path), ["H100"]
+    keep(store, config(), {"peak": 8 << 30, "total": CARD})
+    sharing = Sharing(store, lambda: True, lambda: frozenset(cards))
+    assert sharing.share(config(seed=1)) == 3 / 16
+    cards.append("L4")
+    assert sharing.share(config(seed=1)) == 1.0
+    keep(store, config(seed=2), {"peak": 8 << 30, "total": 24 << 30}, "NVIDIA L4")
+    sharing.learn(config(seed=2))
+    cards.remove("H100")
+    assert sharing.share(config(seed=1)) == 7 / 16
 
 
 class Ear:
@@ -100,6 +113,6 @@ def test_trials_that_share_a_gpu_run_side_by_side(small, tmp_path, monkeypatch):
     keep(store, first.config, {"peak": 28 << 30, "total": CARD})
     execute.execute(Arms(trials, store), store, [ear])
     assert [record["status"] for record in ear.records] == ["collapsed"] * 2
-    assert max(ear.taken) == 2 * share(trials[0].config, [(flatten(first.config), {"peak": 28 << 30, "total": CARD})])
+    assert max(ear.taken) == 2 * Sharing(store, lambda: True).share(trials[0].config) == 2 * 8 / 16
     result = read_json(store.get(ids.train_key(trials[0].config)) / "result.json")
     assert result["memory"] is None and result["trace"]

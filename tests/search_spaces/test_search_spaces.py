@@ -187,6 +187,63 @@ def test_searches_that_can_be_are_made_and_every_corner_is_of_the_space(low, mor
     }
     made = search(space, ["success_rate", "parameters"] if several else ["success_rate"], 10, sampler=sampler)
     assert made.space == space
-    for corner in _space.corners(space):
+    for corner in (corner for each in _space.corners(space).values() for corner in each):
         assert set(corner) == set(_space.present(space, corner))
         assert all(value in _space.present(space, corner)[path] for path, value in corner.items())
+
+
+def lewm(space, objective="success_rate"):
+    return Sweep(question="?", base="lewm", worlds={"local": "two_room"}, search=search(space, [objective], 10))
+
+
+@pytest.mark.parametrize(
+    ("path", "dimension", "how"),
+    [
+        ("protocol.split", choice("validation", "test"), "judged"),
+        ("protocol.offset", integers(5, 25), "judged"),
+        ("data.seed", integers(0, 9), "judged"),
+        ("measures.probe_r2.fit", integers(100, 200), "judged"),
+        ("seed", integers(0, 9), "judged"),
+        ("workers", choice(1, 2), "run"),
+    ],
+)
+def test_what_trials_are_judged_by_or_run_with_cannot_be_searched(path, dimension, how):
+    for space in ({**SPACE, path: dimension}, {"encoder": choice("conv", "vit", then={"vit": {path: dimension}})}):
+        with pytest.raises(
+            ConfigError, match=f"space: {path} cannot be searched, all trials of a search are {how} ali"
+        ):
+            lewm(space)
+
+
+def test_a_set_on_what_a_search_varies_by_another_name_is_refused_before_anything_is_tried():
+    sized = lewm({**SPACE, "predictor.size": choice("tiny", "small")})
+    for sets, words in (
+        ({"predictor.width": 16}, r"predictor\.width: cannot be set, the sweep varies predictor\.width"),
+        ({"method": "smwm"}, r"method: cannot be set, it changes terms\.sigreg\.weight, which the sweep varies"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            sized.check_space("two_room", "local", sets)
+    wide = lewm({"predictor.width": choice(16, 32)})
+    with pytest.raises(ConfigError, match=r"predictor\.size: cannot be set, it changes predictor\.width"):
+        wide.check_space("two_room", "local", {"predictor.size": "tiny"})
+    sized.check_space("two_room", "local", {"optim.steps": 50})
+
+
+def test_a_dimension_that_changes_nothing_is_refused():
+    planned = lewm({"planner.samples": integers(16, 64), "optim.lr": log_uniform(1e-4, 1e-2)}, "effective_rank")
+    with pytest.raises(ConfigError, match=r"space: planner\.samples changes nothing"):
+        planned.check_space(
+            "two_room",
+            "local",
+            {
+                "measures": {"latent_spectrum": {}},
+            },
+        )
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.003, 3.0), (1e-3, 0.7), (0.1, 0.3)])
+def test_points_of_a_grid_lie_in_its_range(low, high):
+    for dimension in (log_uniform(low, high), uniform(low, high)):
+        points = _space.grid_points(dimension, 33)
+        assert all(point in dimension for point in points)
+        assert (points[0], points[-1]) == pytest.approx((low, high))

@@ -337,12 +337,12 @@ def test_a_journal_that_cannot_be_followed_is_named_with_the_line(refused, tmp_p
     name = Candidates(study, store).key
     first = {"event": "ask", "number": 0, "params": Candidates(study, store).default, "note": "default"}
     file = store.root / "notes" / f"{name}.jsonl"
+    store.append(name, 0, first)
 
     @tried(
         "files", line=LINES, before=st.integers(0, 1), after=st.integers(0, 2), mode=st.sampled_from(["--plan", None])
     )
     def check(line, before, after, mode):
-        store.append(name, first)
         text = f"{json.dumps(first)}\n" * before + f"{line}\n" + "{}\n" * after
         file.write_text(text)
         arguments = ["--sweep", "tune_lewm", "--store", "store", *([mode] if mode else ["--report"])]

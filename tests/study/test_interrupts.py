@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -14,8 +16,11 @@ import pytest
 from study import claim, cluster, interrupts
 from study.candidates import Candidates
 from study.plan import make_study
+from trainables._lease import identity
+from trainables.files import read_json, write_json
 from trainables.store import Store
 
+ROOT = Path(__file__).parents[2]
 SEARCH = "tune_mixture"
 
 
@@ -91,13 +96,35 @@ def test_a_library_does_not_take_sigterm_away():
             signal.raise_signal(signal.SIGINT)
 
 
-def test_the_scratch_of_the_dead_goes_whichever_driver_removes_it_first(monkeypatch, tmp_path):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    left, mine = (tmp_path / f"{cluster.PREFIX}{pid}-x" for pid in (dead.pid, os.getpid()))
-    for folder in (left, mine):
-        folder.mkdir()
-    gone = tmp_path / f"{cluster.PREFIX}{dead.pid}-y"
+NOTE = """
+import sys
+from trainables._lease import identity
+from trainables.files import write_json
+write_json(sys.argv[1], identity())
+"""
+
+
+def test_the_scratch_of_the_dead_goes_and_nothing_else(monkeypatch, tmp_path):
+    dead, alive, elsewhere, nobodys = (tmp_path / f"{cluster.PREFIX}{number}-x" for number in range(4))
+    for folder in (dead, alive, elsewhere, nobodys):
+        (folder / "session").mkdir(parents=True)
+    subprocess.run([sys.executable, "-c", NOTE, str(dead / cluster.OWNER)], cwd=ROOT, check=True)
+    write_json(alive / cluster.OWNER, identity())
+    write_json(elsewhere / cluster.OWNER, read_json(dead / cluster.OWNER) | {"boot": "another machine's"})
+    gone = tmp_path / f"{cluster.PREFIX}4-x"  # by another driver, in this moment
     monkeypatch.setattr(cluster, "SCRATCH", SimpleNamespace(glob=lambda names: [gone, *tmp_path.glob(names)]))
     cluster._remove_dead()
-    assert [*tmp_path.iterdir()] == [mine]
+    assert sorted(tmp_path.iterdir()) == [alive, elsewhere, nobodys]
+
+
+def test_scratch_that_is_still_written_to_goes_another_time(monkeypatch, tmp_path):
+    folder = tmp_path / f"{cluster.PREFIX}1-x"
+    (folder / "session").mkdir(parents=True)
+    subprocess.run([sys.executable, "-c", NOTE, str(folder / cluster.OWNER)], cwd=ROOT, check=True)
+    monkeypatch.setattr(cluster, "SCRATCH", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster.shutil, "rmtree", lambda *arguments, **options: None)
+        cluster._remove_dead()
+    assert (folder / cluster.OWNER).exists()
+    cluster._remove_dead()
+    assert not folder.exists()

@@ -234,8 +234,8 @@ def test_settings_that_do_not_go_together_fail_without_being_started(tmp_path):
 
 
 def test_a_choice_that_the_rest_of_the_config_rules_out_is_a_mistake_in_the_declaration():
-    with pytest.raises(ConfigError, match="workers=2 needs executor=train"):
-        declared(2, space={"workers": choice(1, 2)})
+    with pytest.raises(ConfigError, match=r"encoder\.patch=7 does not divide data\.image_size=64"):
+        declared(2, space={"encoder": choice("conv", "vit", then={"vit": {"encoder.patch": choice(8, 7)}})})
 
 
 def test_recorded_trials_inform_the_sampler_and_are_never_chosen(finished, tmp_path, never_collapsed):
@@ -297,6 +297,26 @@ def test_importance_is_of_what_makes_trials_good_whichever_way_is_better(objecti
         exploration.tell(point.number, "complete", {objective: value if direction(objective) else 1 - value}, {})
     shares = importance(exploration)[objective]
     assert shares["a"] > 0.9
+
+
+def test_importance_is_of_the_searchs_own_trials():
+    """Recorded ones, in which `b` decides, are more than those of the search, in which `a` does."""
+    exploration = Exploration(
+        search({"a": uniform(0, 1), "b": uniform(0, 1)}, ["success_rate"], 20, sampler="random"), List(), steps=1
+    )
+    for number in range(100):
+        params = {"a": number * 0.37 % 1, "b": number / 100}
+        exploration.know(str(number), params, {"success_rate": params["b"]}, {})
+    while point := exploration.ask(20):
+        exploration.tell(point.number, "complete", {"success_rate": point.params["a"]}, {})
+    assert importance(exploration)["success_rate"]["a"] > 0.8
+
+
+def test_a_trial_counts_the_seconds_of_its_training_however_often_it_was_started(finished):
+    _, _, source, _, _ = finished
+    for point in source.exploration.points:
+        (record,) = source.candidates.records(source.candidates.trial(point))
+        assert point.about["seconds"] == record["seconds"]["train"] + record["seconds"]["measures"] > 0
 
 
 def test_seeds_asked_for_cannot_be_those_that_were_tuned_on():

@@ -194,8 +194,8 @@ def search():
 
 def journal(store, study, *lines):
     name = Candidates(study, store).key
-    for line in lines:
-        store.append(name, line)
+    for number, line in enumerate(lines, start=len(store.lines(name))):
+        store.append(name, number, line)
     return name
 
 
@@ -232,6 +232,15 @@ def test_what_a_search_found_is_among_the_trials(search, store):
     )
     journal(store, search, asked(0), {"event": "tell", "number": 0, "state": "complete", **TOLD})
     assert shown(search, store)[2] == "trials: 1 done, 0 running, 0 failed, 6 to run"
+
+
+def test_a_search_that_ended_within_its_budget_has_nothing_left_to_try(search, store):
+    note = {"state": "unfinished", "trials": [], "journal": None, "budget": 40, "found": {"default": {}}}
+    journal(store, search, asked(0), {"event": "tell", "number": 0, "state": "complete", **TOLD})
+    store.write(f"studies/{search.key}", note)
+    assert shown(search, store)[2].endswith("45 to run")  # 39 candidates, 3 seeds of the default and of what is found
+    store.write(f"studies/{search.key}", {**note, "found": {"default": {}, "tuned": {"terms.sigreg.weight": 0.02}}})
+    assert shown(search, store)[2].endswith(" 6 to run")
 
 
 @pytest.mark.parametrize(

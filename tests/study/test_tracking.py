@@ -12,11 +12,12 @@ import pytest
 
 from analysis import records as frames
 from analysis.mlflow_records import read_mlflow
+from study import plan as plans
 from study import report, tracking
 from trainables import pipeline
 from trainables.monitors import Watch
 from trainables.paths import flatten
-from trainables.store import Store
+from trainables.store import Store, TakenOverError
 
 POINTS = 51  # every one of the first fifty of 60 steps, and the last
 
@@ -135,6 +136,32 @@ def test_a_run_says_whether_it_is_of_a_search(small, done, uri):
         study.trials[0].arm: "search",
         study.trials[1].arm: None,
     }
+
+
+def test_a_recorded_training_that_informs_a_search_is_none_of_its_arms(small, done, uri):
+    study = small(seeds=1)
+    known = replace(study.trials[0], arm=f"{plans.KNOWN}0123")
+    tracker = tracking.Tracker(study, done, uri, pytest.fail)
+    tracker.started(known)
+    tracker.finished(known, pipeline.record_part(known.config, done))
+    tracker._end()
+    assert [run.data.tags["phase"] for run in runs(uri, study)[1].values()] == ["search"]
+    assert read_mlflow(uri, study.key) == []
+
+
+def test_nothing_is_written_once_the_study_is_another_drivers(complete, small, done, uri):
+    study = small(seeds=1)
+    complete(study, done, uri)
+    before = {run.info.run_id: run.data.to_dictionary() for run in runs(uri, study)[1].values()}
+
+    def check():
+        raise TakenOverError("it is another's")
+
+    late = tracking.Tracker(study, done, uri, pytest.fail, check=check)
+    late.started(replace(study.trials[0], arm="another"))
+    late.finished(study.trials[0], {**pipeline.record_part(study.trials[0].config, done), "status": "crashed"})
+    late._end()
+    assert {run.info.run_id: run.data.to_dictionary() for run in runs(uri, study)[1].values()} == before
 
 
 def test_more_seeds_extend_the_study(complete, small, done, uri):

@@ -8,7 +8,7 @@ import pytest
 from trainables import ids, pipeline, training
 from trainables.measures._value import Value
 from trainables.paths import flatten
-from trainables.store import Store
+from trainables.store import Store, TakenOverError
 
 
 def untouched(*_):
@@ -111,6 +111,19 @@ def test_training_that_was_killed_is_taken_up_at_its_checkpoint(tiny, shelf, mon
     assert next(filter(None, steps)) == 20  # the checkpoint of step 19 was the last
     undisturbed = pipeline.run_trial(config, Store(shelf.root / "another"))
     assert undisturbed["trace"] == pipeline.record_part(config, shelf)["trace"]
+
+
+def test_what_was_made_while_another_process_took_over_is_left_to_that_one(tiny, shelf, monkeypatch):
+    config, key = tiny("smwm", seed=16), ids.train_key(tiny("smwm", seed=16))
+    real = training.train
+
+    def train(*arguments):
+        real(*arguments)
+        monkeypatch.setattr(Store, "holds", lambda self, name: name != key)
+
+    with pytest.raises(TakenOverError, match=f"{key} was taken over"):
+        pipeline.run_trial(config, shelf, train=train)
+    assert shelf.get(key) is None and (shelf.root / "work" / key / "out" / "result.json").exists()
 
 
 def test_floors_are_those_of_the_protocols_tasks(tiny, shelf):

@@ -90,6 +90,12 @@ def test_a_term_that_is_named_joins_the_objective_as_a_mixture():
     assert mixture.terms["inverse"] == SMWM.terms["inverse"]
 
 
+def test_a_setting_that_is_given_beside_a_short_name_for_several_stays():
+    assert assign_all(SMWM, {"predictor.size": "tiny", "predictor.depth": 5}).predictor.depth == 5
+    assert assign_all(SMWM, {"predictor.size": "tiny", "predictor.depth": 5}).predictor.size == "custom"
+    assert assign_all(SMWM, {"encoder": "vit", "method": "lewm"}).encoder.name == "vit"
+
+
 def test_settings_of_a_command_line_are_read_once_each():
     assert parse_settings(["optim.lr=1e-3", "encoder=vit"]) == {"optim.lr": 1e-3, "encoder": "vit"}
     for texts, message in ((["optim.lr"], "'optim.lr' is not of the form"), (["a=1", "a=2"], "a is given twice")):

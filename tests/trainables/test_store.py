@@ -478,6 +478,15 @@ def test_another_hosts_lease_holds_while_its_heart_beats_and_falls_when_it_stops
     assert taken.wait(10)
 
 
+@pytest.mark.parametrize("part", ["boot", "space"])
+def test_another_machine_or_container_of_the_same_name_is_another_host(part, store):
+    path = leave_lease(store, pid=1 << 30, age=30, **{part: 7 if part == "space" else "another"})
+    taken = taking(store)
+    assert not taken.wait(0.2)
+    os.utime(path, (time.time() - 61,) * 2)
+    assert taken.wait(10)
+
+
 def test_a_lease_that_is_half_written_is_nobodys(store):
     leave_lease(store).write_text('{"host": "else')
     assert taking(store).wait(10)
