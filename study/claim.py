@@ -29,8 +29,9 @@ def claimed(study: Study, store: Store) -> Iterator[Callable[[], None]]:
     def check() -> None:
         if not store.holds(name):
             owner = owner_of(study.key, store.holders())
-            by = described(owner) if owner else "another process, which has ended"
-            raise TakenOverError(f"{study.key} was taken over by {by}, while this one stood still")
+            if owner is None:
+                raise TakenOverError(f"the lease of {study.key} was taken over or removed while this process ran it")
+            raise TakenOverError(f"{study.key} was taken over by {described(owner)}, while this one stood still")
 
     with store.attempt(name) as owner:
         if owner is not None:

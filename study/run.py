@@ -22,7 +22,7 @@ from study.uris import tracking_uri as chosen_uri
 from trainables.paths import parse_settings
 from trainables.remote import existing_store, open_store
 from trainables.settings import ConfigError
-from trainables.store import Store, StoreError
+from trainables.store import Store, StoreError, TakenOverError
 
 MOST = 10_000  # seeds, or trials of a search
 LONGEST = 1000  # characters of an error: what was given may be anything
@@ -148,6 +148,8 @@ def _run(study: plans.Study, store: Store, budget: int | None, places: Places) -
     except KeyboardInterrupt as stop:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(143 if isinstance(stop, interrupts.TerminatedError) else 130) from None
+    except TakenOverError as error:
+        _stop(error, "look how it fares: the same command with --status")
     except StoreError as error:
         _stop(error)
     except OSError as error:
@@ -174,8 +176,8 @@ def _ui(uri: str) -> str:
     return f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {ui}"
 
 
-def _stop(why: object) -> NoReturn:
-    typer.echo(f"error: {hidden(str(why))}; the same command goes on from here once that is mended", err=True)
+def _stop(why: object, then: str = "the same command goes on from here once that is mended") -> NoReturn:
+    typer.echo(f"error: {hidden(str(why))}; {then}", err=True)
     raise typer.Exit(1) from None
 
 

@@ -19,7 +19,7 @@ from trainables._manifest import (
 from trainables._objects import Objects
 from trainables._pruning import same
 from trainables.files import json_text, parse_json, token
-from trainables.store import flat
+from trainables.store import StoreError, flat
 
 
 class DamagedError(Exception):
@@ -125,6 +125,8 @@ class Bundles:
 
     def _wrong(self, source: str, file: Path, expected: list) -> str | None:
         """Download one file; what is wrong with it, and then it is not kept."""
+        if file.resolve() != file:
+            raise StoreError(f"{file} leads out of its place by a symbolic link, nothing is downloaded there")
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.parent / f".{token()}.part"
         try:

@@ -76,7 +76,7 @@ def test_a_driver_that_stood_still_learns_who_took_over(small, tmp_path):
         with pytest.raises(StoreError, match=r"was taken over by process 7 on elsewhere since .* stood still"):
             check()
         file.unlink()
-        with pytest.raises(StoreError, match="taken over by another process, which has ended"):
+        with pytest.raises(StoreError, match=f"the lease of {study.key} was taken over or removed"):
             check()
 
 

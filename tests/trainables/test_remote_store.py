@@ -125,6 +125,18 @@ def test_symbolic_links_and_keys_that_lead_elsewhere_are_refused(node, tmp_path)
         store.report("../x")
 
 
+def test_nothing_is_downloaded_through_a_link(node, tmp_path):
+    put(node("a"))
+    other, outside = node("b"), tmp_path / "outside"
+    folder = other.root / "work" / ".parts" / KEY
+    folder.mkdir(parents=True)
+    outside.mkdir()
+    (folder / "history").symlink_to(outside)
+    with pytest.raises(StoreError, match="by a symbolic link"):
+        other.document(KEY, "history/steps.json")
+    assert list(outside.iterdir()) == []
+
+
 # --- damage
 
 
