@@ -16,7 +16,7 @@ import pytest
 
 from analysis.mlflow_records import read_mlflow
 from study import plan as plans
-from study.tracking import children, client
+from study.mlflow_runs import children, client
 from tests._small import SMALL
 from tests.faults._driver import Driver
 from trainables.paths import parse_settings

@@ -12,8 +12,8 @@ import pytest
 
 from analysis import records as frames
 from analysis.mlflow_records import read_mlflow
+from study import mlflow_runs, report, tracking
 from study import plan as plans
-from study import report, tracking
 from trainables import pipeline
 from trainables.monitors import Watch
 from trainables.paths import flatten
@@ -26,7 +26,7 @@ POINTS = 51  # every one of the first fifty of 60 steps, and the last
 def empty(tmp_path_factory):
     """An empty database, whose making takes longer than everything else."""
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    tracking.client(f"sqlite:///{file}")
+    mlflow_runs.client(f"sqlite:///{file}")
     return file
 
 
@@ -65,7 +65,7 @@ def pieces(trial, store):
 
 def runs(uri, study):
     """(parent, its children by arm and seed)"""
-    client = tracking.client(uri)
+    client = mlflow_runs.client(uri)
     experiment = client.get_experiment_by_name(study.name)
     (parent,) = client.search_runs([experiment.experiment_id], f"tags.study = '{study.key}'")
     found = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
@@ -75,11 +75,11 @@ def runs(uri, study):
 
 
 def curve(uri, run, name="train/loss"):
-    return [(point.step, point.value) for point in tracking.client(uri).get_metric_history(run.info.run_id, name)]
+    return [(point.step, point.value) for point in mlflow_runs.client(uri).get_metric_history(run.info.run_id, name)]
 
 
 def artifacts(uri, run, folder=None):
-    return {found.path for found in tracking.client(uri).list_artifacts(run.info.run_id, folder)}
+    return {found.path for found in mlflow_runs.client(uri).list_artifacts(run.info.run_id, folder)}
 
 
 def test_a_study_has_one_parent_run_and_one_child_per_trial_with_all_there_is(complete, small, done, uri):
