@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ray._common.utils import get_default_ray_temp_dir
 from ray.cluster_utils import Cluster
 
 from study import report
@@ -27,6 +28,7 @@ class Nodes:
     """A head that trains nothing and workers of one CPU, in folders with short paths of their own."""
 
     def __init__(self):
+        Path(get_default_ray_temp_dir()).mkdir(exist_ok=True)  # where `Cluster` notes its address, wherever it lies
         self._root, self._names = Path(tempfile.mkdtemp(prefix="wm", dir="/tmp")), 0
         head = {"resources": {"trial_slot": 4}, "num_cpus": 0}
         self._cluster = self._started(lambda place: Cluster(initialize_head=True, head_node_args=head | place))

@@ -5,16 +5,19 @@ first node at once, or adds one; it answers with the line. The nodes go when the
 """
 
 import sys
+from pathlib import Path
 
 from study import cluster
 
 cluster.quieten()
 
+from ray._common.utils import get_default_ray_temp_dir  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402  the environment comes first
 
 
 def main(folder: str, count: int) -> None:
     """Start the nodes and obey."""
+    Path(get_default_ray_temp_dir()).mkdir(exist_ok=True)  # where `Cluster` notes its address, wherever it lies
     head = {"num_cpus": 0, "resources": {"trial_slot": 16}, "include_dashboard": False, "temp_dir": folder}
     nodes = Cluster(initialize_head=True, head_node_args=head)
     kept = [nodes.add_node(num_cpus=1) for _ in range(count)]
