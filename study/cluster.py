@@ -9,7 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -259,8 +259,16 @@ def _remove_dead() -> None:
     for folder in SCRATCH.glob(f"{PREFIX}*-*"):
         owner = glance(folder / OWNER)
         if isinstance(owner, dict) and gone(owner):
-            for entry in folder.iterdir():
-                if entry.name != OWNER:
-                    shutil.rmtree(entry, ignore_errors=True)
-            if [entry.name for entry in folder.iterdir()] == [OWNER]:  # else something still writes: another time
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another driver removes it, too
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a scratch folder, its owner's note last: while something still writes there, it is left for later."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != OWNER:
+            entry.unlink(missing_ok=True)
+    if [entry.name for entry in folder.iterdir()] == [OWNER]:
+        shutil.rmtree(folder, ignore_errors=True)

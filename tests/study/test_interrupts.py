@@ -108,6 +108,8 @@ def test_the_scratch_of_the_dead_goes_and_nothing_else(monkeypatch, tmp_path):
     dead, alive, elsewhere, nobodys = (tmp_path / f"{cluster.PREFIX}{number}-x" for number in range(4))
     for folder in (dead, alive, elsewhere, nobodys):
         (folder / "session").mkdir(parents=True)
+        (folder / "session_latest").symlink_to(folder / "session")
+        (folder / "file").touch()
     subprocess.run([sys.executable, "-c", NOTE, str(dead / cluster.OWNER)], cwd=ROOT, check=True)
     write_json(alive / cluster.OWNER, identity())
     write_json(elsewhere / cluster.OWNER, read_json(dead / cluster.OWNER) | {"boot": "another machine's"})
