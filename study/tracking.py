@@ -36,7 +36,7 @@ class Tracker:
         artifacts: str | None = None,
         check: Callable[[], None] = lambda: None,
     ):
-        """`check` raises StoreError once the record is another process's to write."""
+        """`check` raises TakenOverError once the record is another process's to write."""
         self._study, self._store, self._uri, self._warn, self._artifacts = study, store, uri, warn, artifacts
         self._check = check
         self._jobs: queue.Queue[Callable[[Runs], None] | None] = queue.Queue()

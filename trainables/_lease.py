@@ -209,16 +209,10 @@ def gone(owner: dict) -> bool:
 
 def _place() -> dict:
     """Two machines, or containers of one, may have one name, and processes of the same number."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
+    boot = space = None
     with suppress(OSError):
-        return dict(
-            zip(
-                PLACE,
-                (socket.gethostname(), boot.read_text().strip(), os.stat("/proc/self/ns/pid").st_ino),
-                strict=True,
-            )
-        )
-    return dict(zip(PLACE, (socket.gethostname(), None, None), strict=True))
+        boot, space = Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.stat("/proc/self/ns/pid").st_ino
+    return {"host": socket.gethostname(), "boot": boot, "space": space}
 
 
 def _owner(path: Path) -> dict | None:

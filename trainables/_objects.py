@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from trainables.store import SEGMENT, PassingError, StoreError
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # that fsspec needs, by scheme
 INSTALL = {"s3": "pip install wm-study[s3]", "gs": "pip install gcsfs", "az": "pip install adlfs"}
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # this node's, to which something was to be downloaded
 PROBE = "leases/.probe"
 
 
@@ -125,7 +127,8 @@ class Objects:
             raise StoreError(f"the store {self.uri} needs the package {package}: {install}") from error
         except Exception as error:  # every storage has exceptions of its own, of no common kind
             line = " ".join(str(error).split()) or type(error).__name__
-            raise PassingError(f"the store {self.uri} cannot be {what}: {line}") from error
+            kind = StoreError if getattr(error, "errno", None) in OF_THE_DISK else PassingError
+            raise kind(f"the store {self.uri} cannot be {what}: {line}") from error
 
 
 def check_uri(uri: str) -> str:

@@ -43,10 +43,10 @@ def assign(config: TrialConfig, path: str, value: Any) -> TrialConfig:
 def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
     """All changes, shorter paths first, so that `encoder=vit` precedes `encoder.depth=2`; only the outcome must fit.
 
-    Of as long ones, those first that stand for several: what is given besides is meant to differ from them.
+    Of equally long ones, those first that stand for several: what is given besides is meant to differ from them.
     """
     tree = config.model_dump()
-    for path in sorted(changes, key=lambda path: (path.count("."), path not in SEVERAL, path not in SEVERAL[:1], path)):
+    for path in sorted(changes, key=_order):
         if path in FIXED:
             raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
         _join(tree, path)
@@ -54,6 +54,10 @@ def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
             _put(tree, part, chosen)
         _honest_size(tree, path)
     return _check(tree)
+
+
+def _order(path: str) -> tuple[int, int, str]:
+    return path.count("."), SEVERAL.index(path) if path in SEVERAL else len(SEVERAL), path
 
 
 def flatten(config: TrialConfig) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from types import SimpleNamespace
 
+import pytest
 from ray.tune.search import Searcher
 
 from study import execute
+from trainables.store import PassingError, StoreError, TakenOverError
 
 
 class Asked:
@@ -59,3 +62,41 @@ def test_what_is_waited_for_is_said_when_no_trial_has_said_anything_for_a_while(
     monkeypatch.setattr(execute, "QUIET_SECONDS", 0.0)
     callback.on_step_end(1, [])
     assert said == ["waiting for 1 x (1 GPU)"]
+
+
+@pytest.fixture
+def failed(tmp_path):
+    """The function that has a trial fail with an error; (what the source was told, what the listener was)."""
+
+    def fail(error):
+        told, heard = [], []
+        asked = SimpleNamespace(
+            of=lambda theirs: SimpleNamespace(config=None),
+            source=SimpleNamespace(crashed=lambda trial, text, died: told.append(died)),
+            sharing=SimpleNamespace(learn=lambda config: None),
+        )
+        (tmp_path / "error.pkl").write_bytes(execute.cloudpickle.dumps(error))
+        (tmp_path / "error.txt").write_text(f"Traceback\n{error}\n")
+        theirs = SimpleNamespace(
+            config={"cell": '{"number": 0}'},
+            error_file=str(tmp_path / "error.txt"),
+            pickled_error_file=str(tmp_path / "error.pkl"),
+        )
+        listener = SimpleNamespace(again=lambda trial, why: heard.append(why))
+        execute.Callback(asked, [listener]).on_trial_error(0, [], theirs)
+        return told, heard
+
+    return fail
+
+
+def test_a_store_that_does_not_answer_one_node_costs_that_trial_a_new_start(failed):
+    assert failed(PassingError("connection reset")) == ([True], ["connection reset"])
+    assert failed(TakenOverError("it is another's")) == ([True], ["it is another's"])
+    assert failed(ValueError("a mistake")) == ([False], ["a mistake"])
+
+
+def test_a_store_that_refuses_stops_the_study(failed):
+    with pytest.raises(StoreError, match="no valid key"):
+        failed(StoreError("no valid key"))
+    with pytest.raises(StoreError, match="cannot be written"):
+        failed(OSError(errno.ENOSPC, "No space left on device"))

@@ -5,6 +5,7 @@ A node is a mirror of its own; the storage is moto's S3 behind HTTP on this mach
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import pickle
@@ -22,7 +23,7 @@ from trainables._objects import Objects
 from trainables.files import read_json
 from trainables.measures._trained import Stored, Trained
 from trainables.remote import RemoteStore, existing_store, open_store
-from trainables.store import Store, StoreError
+from trainables.store import PassingError, Store, StoreError
 
 KEY = "train/ff00aa"
 CONTENT = {"model.bin": bytes(range(256)) * 20, "history/steps.json": b'{"loss": [1, 2]}'}
@@ -123,6 +124,22 @@ def test_symbolic_links_and_keys_that_lead_elsewhere_are_refused(node, tmp_path)
                 call(key)
     with pytest.raises(StoreError, match="not a valid key"):
         store.report("../x")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(ConnectionError("reset"), PassingError), (OSError(errno.ENOSPC, "No space left on device"), StoreError)],
+)
+def test_storage_that_does_not_answer_may_do_so_later_and_a_full_disk_will_not(error, kind, node, monkeypatch):
+    store = node()
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(store._objects._fs, "get_file", fail)
+    with pytest.raises(StoreError, match="cannot be read") as failed:
+        store._objects.download("x", store.root / "x")
+    assert failed.type is kind
 
 
 def test_nothing_is_downloaded_through_a_link(node, tmp_path):
