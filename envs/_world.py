@@ -4,10 +4,16 @@ n states are stepped, drawn and compared at once; nothing is remembered between 
 state is passing that state. Letters: n states, S numbers in a state, A numbers in an action.
 """
 
+from __future__ import annotations
+
+import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 import numpy as np
+
+from envs._options import Options
 
 # Frames drawn at a time: their intermediate arrays stay in the processor's cache.
 _BLOCK = 256
@@ -23,19 +29,27 @@ class Policy(Protocol):
 class World(ABC):
     """A world. The unit of its state is its own and does not depend on the size of the picture.
 
-    `name` is the name of the file a world is defined in.
+    `name` is the name of the file a world is defined in. Keyword arguments are `Options`; a ValueError names a wrong one.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]  # raised with every change of dynamics, rendering or policy
     state_names: ClassVar[tuple[str, ...]]  # S names
     quantities: ClassVar[dict[str, tuple[str, ...]]]  # what probes read: quantity -> names from state_names
+    angles: ClassVar[tuple[str, ...]] = ()  # those of state_names that are radians; probes read their cosine and sine
     action_dim: ClassVar[int]  # A
     frameskip: ClassVar[int]  # environment steps per model step
     goal_offset: ClassVar[int]  # environment steps from the start of a planning task to its goal
     budget: ClassVar[int]  # environment steps allowed for a planning task
     episode_steps: ClassVar[int]  # environment steps of a recorded episode unless told otherwise
     render_fps: ClassVar[int]
+    together: ClassVar[int] = 32  # episodes that are simulated from one stream of random numbers when recording
+    data_note: ClassVar[str] = ""  # how the episodes recorded here differ from those of the papers
+    source_columns: ClassVar[tuple[str, ...]] = ()  # of the public LeWM file, which `from_source` reads; none: no file
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, **options: object):
+        self.options = self.Options(**options)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -69,6 +83,14 @@ class World(ABC):
     def policy(self, n: int, rng: np.random.Generator) -> Policy:
         """The policy that episodes are recorded with, for n parallel episodes."""
 
+    def coverage(self, states: np.ndarray) -> dict[str, float]:
+        """states (E, T, S) of E recorded episodes -> what a reader of the data card wants to know of them, by name."""
+        return {}
+
+    def from_source(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """`source_columns` (N, ...) of the public LeWM file (arXiv:2603.19312) -> states (N, S)."""
+        raise ValueError(f"{self.name}: there is no public file to import for this world")
+
     def render(self, states: np.ndarray, size: int, out: np.ndarray | None = None) -> np.ndarray:
         """states (n, S) -> pictures (n, size, size, 3) uint8, RGB.
 
@@ -82,4 +104,14 @@ class World(ABC):
             raise ValueError(f"out must be uint8 {shape}, got {out.dtype} {out.shape}")
         for start in range(0, len(states), _BLOCK):
             self.draw(states[start : start + _BLOCK], out[start : start + _BLOCK])
+        if self.options.noise:
+            _add_noise(states, self.options.noise, out)
         return out
+
+
+def _add_noise(states: np.ndarray, deviation: float, out: np.ndarray) -> None:
+    """Gaussian noise that follows from the state, so that a state has one picture, alone or among others."""
+    for state, picture in zip(states, out, strict=True):
+        seed = int.from_bytes(hashlib.blake2b(np.ascontiguousarray(state).tobytes(), digest_size=8).digest())
+        noise = np.random.default_rng(seed).standard_normal(picture.shape, np.float32)
+        picture[:] = np.clip(np.rint(picture + deviation * noise), 0, 255)
