@@ -14,11 +14,24 @@ from pkgutil import iter_modules
 
 import gymnasium
 
-from envs._episodes import SPLITS, Clips, Episodes, record
+from envs._episodes import SPLITS, Clips, Episodes
 from envs._options import Options
+from envs._recording import Recording, record
 from envs._world import Policy, World
 
-__all__ = ["SPLITS", "Clips", "Episodes", "Options", "Policy", "World", "gymnasium_id", "load", "names", "record"]
+__all__ = [
+    "SPLITS",
+    "Clips",
+    "Episodes",
+    "Options",
+    "Policy",
+    "Recording",
+    "World",
+    "gymnasium_id",
+    "load",
+    "names",
+    "record",
+]
 
 
 def names() -> list[str]:

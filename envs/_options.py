@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -23,6 +24,12 @@ Color = Annotated[str, AfterValidator(_known)]
 def rgb(color: str) -> np.ndarray:
     """A colour's red, green and blue -> (3,) uint8."""
     return np.array(ImageColor.getrgb(color)[:3], np.uint8)
+
+
+@lru_cache(maxsize=16)
+def plain(color: str, size: int) -> np.ndarray:
+    """A picture of one colour -> (size, size, 3) uint8, not to be written to; copying it is faster than filling."""
+    return np.tile(rgb(color), (size, size, 1))
 
 
 class Options(BaseModel):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import ClassVar, Protocol
 
 import numpy as np
+from pydantic import ValidationError
 
 from envs._options import Options
 
@@ -29,7 +31,8 @@ class Policy(Protocol):
 class World(ABC):
     """A world. The unit of its state is its own and does not depend on the size of the picture.
 
-    `name` is the name of the file a world is defined in. Keyword arguments are `Options`; a ValueError names a wrong one.
+    `name` is the name of the file a world is defined in. Keyword arguments are `Options`; a wrong one is a
+    ValueError that names it.
     """
 
     name: ClassVar[str]
@@ -49,7 +52,15 @@ class World(ABC):
     Options: ClassVar[type[Options]] = Options
 
     def __init__(self, **options: object):
-        self.options = self.Options(**options)
+        self.options = self.chosen(options)
+
+    @classmethod
+    def chosen(cls, options: Mapping[str, object]) -> Options:
+        """`options` checked and completed; a ValueError names what is wrong, and the nearest option there is."""
+        try:
+            return cls.Options(**options)
+        except ValidationError as error:
+            raise ValueError("; ".join(_sentence(cls, problem) for problem in error.errors())) from None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -107,6 +118,16 @@ class World(ABC):
         if self.options.noise:
             _add_noise(states, self.options.noise, out)
         return out
+
+
+def _sentence(world: type[World], problem: Mapping) -> str:
+    """What is wrong with an option, in words."""
+    name, valid = ".".join(map(str, problem["loc"])), sorted(world.Options.model_fields)
+    if problem["type"] == "extra_forbidden":
+        near = get_close_matches(name, valid, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ";"
+        return f"{name}: no such option of {world.name}{hint} There are: {', '.join(valid)}"
+    return f"{name}: {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _add_noise(states: np.ndarray, deviation: float, out: np.ndarray) -> None:

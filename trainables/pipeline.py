@@ -63,30 +63,33 @@ def run_trial(
     return record_part(config, store)
 
 
-def ensure_data(config: TrialConfig, store: Store, split: str, progress: Progress | None = None) -> Path:
-    """The folder of a split's episodes, recorded now if the store lacks it."""
-    from envs._episodes import record
+def ensure_data(
+    config: TrialConfig, store: Store, split: str, progress: Progress | None = None, map: Callable | None = None
+) -> Path:
+    """The folder of a split's episodes, recorded or imported now if the store lacks it.
 
-    data = config.data
+    `map` records parts of them (see `envs._recording`), many at a time; what a killed call made of them is used.
+    """
+    from envs._card import write_card
 
-    def make(work: Path) -> None:
+    def make(out: Path) -> None:
         tell = progress and (
             lambda done, total: progress({"phase": "data", "split": split, "done": done, "total": total})
         )
-        count = data.episodes if split == "train" else data.held_out
-        world = envs.load(data.world)
-        record(
-            world,
-            work,
-            split=split,
-            episodes=count,
-            steps=data.steps,
-            size=data.image_size,
-            seed=data.seed,
-            progress=tell,
-        )
+        _obtain(config, split, out, tell, map)
+        write_card(out)
 
     return _ensure(store, ids.data_key(config, split), make)
+
+
+def _obtain(config: TrialConfig, split: str, out: Path, tell: Callable | None, map: Callable | None) -> None:
+    """Write episodes into the folder `out`; parts of them lie beside it."""
+    from envs._recording import Recording, record
+
+    data = config.data
+    count = data.episodes if split == "train" else data.held_out
+    recording = Recording(data.world, split, count, data.steps, data.image_size, data.seed, dict(data.options))
+    record(recording, out, parts=out.parent / "parts", progress=tell, **({"map": map} if map else {}))
 
 
 def ensure_floors(config: TrialConfig, store: Store) -> dict[str, list[list[bool]]]:

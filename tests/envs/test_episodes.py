@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import envs
-from envs import _episodes
-from envs._episodes import Clips, Episodes, record
+from envs import _recording
+from envs._episodes import Clips, Episodes
+from envs._recording import Recording, record
 
 worlds = pytest.mark.parametrize("world", [envs.load(name) for name in envs.names()], ids=envs.names())
 DOT = envs.load("single_dot")
@@ -20,7 +21,7 @@ DOT = envs.load("single_dot")
 def recorded(folder, world=DOT, **changes):
     """-> the file and its reader."""
     request = {"split": "train", "episodes": 5, "steps": 7, "size": 8, "seed": 0, **changes}
-    path = record(world, folder, **request)
+    path = record(Recording(world.name, **request), folder)
     return path, Episodes(folder)
 
 
@@ -101,7 +102,7 @@ def test_the_size_of_the_picture_changes_nothing_else(tmp_path):
 
 def test_small_record_batches_hold_the_same_rows(tmp_path, monkeypatch):
     _, whole = recorded(tmp_path / "whole", episodes=40)
-    monkeypatch.setattr(_episodes, "_BATCH_BYTES", 11 * 3 * 8 * 8)
+    monkeypatch.setattr(_recording, "_BATCH_BYTES", 11 * 3 * 8 * 8)
     path, parts = recorded(tmp_path / "parts", episodes=40)
     assert pa.ipc.open_file(path).num_record_batches > 320 // 11
     assert same(content(whole), content(parts))
@@ -110,14 +111,14 @@ def test_small_record_batches_hold_the_same_rows(tmp_path, monkeypatch):
 
 
 def test_a_frame_larger_than_a_record_batch_is_written_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(_episodes, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(_recording, "_BATCH_BYTES", 1)
     path, episodes = recorded(tmp_path)
     assert pa.ipc.open_file(path).num_record_batches == episodes.rows
 
 
 def test_progress_counts_episodes(tmp_path):
     seen = []
-    record(DOT, tmp_path, split="train", episodes=70, steps=2, size=8, seed=0, progress=lambda *now: seen.append(now))
+    record(Recording("single_dot", "train", 70, 2, 8, 0), tmp_path, progress=lambda *now: seen.append(now))
     assert seen == [(32, 70), (64, 70), (70, 70)]
 
 
@@ -128,9 +129,9 @@ def test_an_interrupted_recording_leaves_the_earlier_file(tmp_path):
     path, _ = recorded(tmp_path)
     before = path.read_bytes()
     with pytest.raises(KeyboardInterrupt):
-        record(DOT, tmp_path, split="test", episodes=70, steps=2, size=8, seed=0, progress=interrupt)
+        record(Recording("single_dot", "test", 70, 2, 8, 0), tmp_path, progress=interrupt)
     with pytest.raises(KeyboardInterrupt):
-        record(DOT, tmp_path / "new", split="test", episodes=70, steps=2, size=8, seed=0, progress=interrupt)
+        record(Recording("single_dot", "test", 70, 2, 8, 0), tmp_path / "new", progress=interrupt)
     assert path.read_bytes() == before
     with pytest.raises(FileNotFoundError):
         Episodes(tmp_path / "new")
@@ -203,7 +204,7 @@ def test_rows_out_of_order_are_refused(tmp_path, order):
 
 
 def test_opening_and_gathering_copy_no_more_than_what_is_asked_for(tmp_path):
-    path = record(DOT, tmp_path, split="train", episodes=40, steps=20, size=64, seed=0)
+    path = record(Recording("single_dot", "train", 40, 20, 64, 0), tmp_path)
     tracemalloc.start()
     clips = Clips(Episodes(tmp_path), 2, 1)
     pixels, _ = clips.gather(np.array([3, 700]))
@@ -242,7 +243,7 @@ def test_a_clip_is_a_run_of_frames_of_one_episode_with_all_actions_between_them(
     pixels, actions = clips.gather(index)
     assert pixels.shape == (4, frames, 8, 8, 3)
     assert actions.shape == (4, frames - 1, 2 * frameskip)
-    for clip, row in enumerate(clips.rows[index]):
+    for clip, row in enumerate(clips.rows(index)):
         rows = np.arange(row, row + (frames - 1) * frameskip + 1)
         assert rows[0] // 31 == rows[-1] // 31
         assert np.array_equal(pixels[clip], many.pixels(rows[::frameskip]))
@@ -252,7 +253,9 @@ def test_a_clip_is_a_run_of_frames_of_one_episode_with_all_actions_between_them(
 
 def test_every_clip_there_is_can_be_had_once(many):
     clips = Clips(many, 3, 5)
-    assert clips.rows.tolist() == [31 * episode + step for episode in range(6) for step in range(21)]
+    assert clips.rows(np.arange(len(clips))).tolist() == [
+        31 * episode + step for episode in range(6) for step in range(21)
+    ]
 
 
 def test_clips_longer_than_every_episode_are_refused(many):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import envs
-from envs._episodes import Clips, Episodes, record
+from envs._episodes import Clips, Episodes
+from envs._recording import Recording, record
 from trainables import ids, plugins, training
 
 GOLDEN = Path(__file__).with_name("golden_trace.json")
@@ -21,7 +21,7 @@ SLOW = {"optim__steps": 500, "optim__lr": 1e-4}
 def trace(config, folder: Path) -> list[float]:
     torch.set_num_threads(1)
     for split in ("train", "validation"):
-        record(envs.load("two_room"), folder / split, split=split, episodes=8, steps=50, size=32, seed=0)
+        record(Recording("two_room", split, episodes=8, steps=50, size=32, seed=0), folder / split)
     clips = Clips(Episodes(folder / "train"), config.history + 1, config.frameskip)
     run = training.Run(config, clips, Episodes(folder / "validation"))
     for _ in range(50):
