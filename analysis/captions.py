@@ -27,6 +27,7 @@ def setting(study: Study, records: list[Record]) -> list[str]:
         f"Primary measure: {study.primary}. Baseline: {study.baseline}. Margin: {quantity(study, study.margin)}.",
         f"World: {study.world}. Scale: {study.scale}. Protocol: {protocol(records)}.",
         f"Seeds: {', '.join(map(str, study.seeds))}.",
+        *([f"Data: {study.data}"] if study.data else []),
     ]
     if study.measured_alike:
         lines.append(f"Published values: {study.source or 'no source given'} ({study.published_at}).")

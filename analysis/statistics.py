@@ -119,6 +119,18 @@ def mean_difference(
     return _difference(difference, [spread] if spread else [], margin, rng)
 
 
+def floor_difference(arm: np.ndarray, floor: np.ndarray) -> Estimate:
+    """An arm's outcomes (S, M) minus those of a policy without training seeds (R repeats, M), paired by task.
+
+    The repeats of a task are averaged; that average's own noise is part of what tasks vary, and so of the interval.
+    """
+    difference = np.asarray(arm, float) - np.asarray(floor, float).mean(0)
+    mean = float(difference.mean())
+    if len(difference) < LEAST_SEEDS:
+        return Estimate(mean)
+    return Estimate(mean, *_around(mean, _spreads(difference, float(np.mean(difference**2)))))
+
+
 def sign_flip(differences: np.ndarray, rng: np.random.Generator | None = None) -> float:
     """Two-sided p of `differences` (S,) under random signs: exact up to 16 seeds, beyond from `rng`'s draws."""
     x = np.asarray(differences, float)

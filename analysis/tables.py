@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from analysis import captions, search_text
+from analysis import captions, floors, search_text
 from analysis.cells import DIFFERENCE, MEAN, grid, number, with_interval
 from analysis.records import Record, Study, parse
 from analysis.summary import is_rate, plan, summary
@@ -38,6 +38,7 @@ def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, An
         ["![a dot per seed, a bar per mean](figure.png)"],
         ["**Take note**", "", *(f"- {line}" for line in warnings)] if warnings else [],
         captions.intervals(study, table),
+        floors.block(study, records),
         ["**Measured times** (these differ from run to run)", "", *timed] if timed else [],
         *search_text.blocks(study, records, table),
     ]
@@ -53,9 +54,9 @@ def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] 
     notes += captions.unplanned(study, records) + captions.intervals(study, table)
     notes += search_text.notes(study, records, table)
     body = [" & ".join(_escape(cell) for cell in row) + r" \\" for row in [header, *rows]]
-    floors = table.filter(role="floor").height
-    rules = [r"\toprule", body[0], r"\midrule", *body[1 : len(body) - floors]]
-    rules += [r"\midrule", *body[len(body) - floors :]] if floors else []
+    last = table.filter(role="floor").height
+    rules = [r"\toprule", body[0], r"\midrule", *body[1 : len(body) - last]]
+    rules += [r"\midrule", *body[len(body) - last :]] if last else []
     caption = " ".join([captions.short(study, records, table), *search_text.short(study)])
     lines = [
         "% needs \\usepackage{booktabs}",

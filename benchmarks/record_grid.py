@@ -69,6 +69,9 @@ class Lines:
     def __init__(self, total: int):
         self._left, self._began = total, time.monotonic()
 
+    def collecting(self, what: str, done: int, total: int) -> None:
+        """See `execute.Listener`."""
+
     def started(self, trial: Trial) -> None:
         """Nothing."""
 

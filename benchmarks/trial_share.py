@@ -33,6 +33,9 @@ class Clock:
     def __init__(self) -> None:
         self.times: dict[str, list[tuple[str, float]]] = {}
 
+    def collecting(self, what: str, done: int, total: int) -> None:
+        """See `execute.Listener`."""
+
     def started(self, trial: Trial) -> None:
         """Note it."""
         self._note(trial, "start")

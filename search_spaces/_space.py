@@ -46,7 +46,8 @@ class Choice:
 
 
 # What trials are judged by, and what they run with: where these differ, tasks are not the same, or the trial is.
-JUDGED = ("seed", "data.world", "data.seed", "data.held_out", "data.steps", "protocol", "measures")
+DATA = ("data.world", "data.options", "data.source", "data.fingerprint", "data.seed", "data.held_out", "data.steps")
+JUDGED = ("seed", *DATA, "protocol", "measures")
 RUN = ("scale", "executor", "workers", "threads")
 LARGEST = 1e15  # of a range's ends: beyond it, steps between numbers show
 Dimension = Range | Choice

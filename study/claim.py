@@ -85,6 +85,9 @@ class Note:
         self._content["found"] = {name: dict(changes) for name, changes in found.items()}
         self._write(COMPLETE)
 
+    def collecting(self, what: str, done: int, total: int) -> None:
+        """See `execute.Listener`."""
+
     def started(self, trial: Trial) -> None:
         """See `execute.Listener`; an arm that a search found is known from now on."""
         if self._content["journal"] and trial.watch is None and not trial.arm.startswith(KNOWN):

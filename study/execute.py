@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +33,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from search_spaces._sweep import Trial
 from study.cluster import LOOK_SECONDS, QUIET_SECONDS, Joined, cluster
+from study.collect import collect
 from study.failures import causes, check_written, passing
 from study.sharing import Sharing
 from study.sources import Source
@@ -48,6 +50,9 @@ DIED = (
 
 class Listener(Protocol):
     """Whoever wants to know how the trials fare; called in the driver's main thread."""
+
+    def collecting(self, what: str, done: int, total: int) -> None:
+        """So many of all episodes of a data set are recorded."""
 
     def started(self, trial: Trial) -> None:
         """The trial has its resources."""
@@ -82,6 +87,7 @@ def execute(
     with cluster(address) as joined:
         sharing = Sharing(store, joined.has_gpus, joined.cards)
         joined.check_fits(source.configs, sharing.share)
+        collect(source.configs, store, partial(_collecting, listeners), check)
         asked = Asked(source, store, joined, sharing)
         tuner = tune.Tuner(
             tune.with_resources(trial, _resources),
@@ -106,6 +112,11 @@ def execute(
         except (TuneError, OSError) as error:  # Tune wraps what the source and the listeners raise
             check_written(error)
             raise
+
+
+def _collecting(listeners: Sequence[Listener], what: str, done: int, total: int) -> None:
+    for listener in listeners:
+        listener.collecting(what, done, total)
 
 
 class Asked:

@@ -22,7 +22,7 @@ class Progress:
         self._primary, self._console = primary, console
         self._hours = {planned.trial.place: planned.hours for planned in plan.open}
         self._total, self._done = len(plan.planned), plan.count("done")
-        self._failed = 0
+        self._failed, self._recording = 0, ""
         self._running: dict[tuple[str, int], dict[str, Any]] = {}
         self._began, self._spent, self._expected, self._said = time.monotonic(), 0.0, 0.0, time.monotonic()
         self._traces: dict[tuple[str, int], tuple[str, str]] = {}
@@ -37,6 +37,14 @@ class Progress:
 
     def __exit__(self, *error: object) -> None:
         self._live.stop()
+
+    def collecting(self, what: str, done: int, total: int) -> None:
+        """Episodes are being recorded."""
+        self._recording = f"recording {what}: {done}/{total} episodes" if done < total else ""
+        if done == total:
+            self._say(f"recorded {what}: {total} episodes")
+        elif not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:
+            self._say(self._recording)
 
     def started(self, trial: Trial) -> None:
         """A trial has its resources."""
@@ -97,6 +105,8 @@ class Progress:
 
     def _display(self) -> Table:
         table = Table.grid(padding=(0, 2))
+        if self._recording:
+            table.add_row(self._recording)
         for key, row in list(self._running.items()):  # drawn by a thread
             table.add_row(_line(key, row))
         table.add_row(f"{self.counts()}; {self._left()}")

@@ -56,8 +56,8 @@ def declaration(
 ) -> dict[str, Any]:
     """What was asked and how it is judged, for `analysis`; published values are of this world and scale, if any are."""
     sweep, at = study.sweep, _published_at(study)
+    floors = pipeline.ensure_floors(study.trials[0].config, store) if any(r["measures"] for r in records) else {}
     measured = {name for record in records for name in record["measures"]} | {sweep.primary}
-    some = any(record["measures"] for record in records)
     return {
         "sweep": study.name,
         "question": sweep.question,
@@ -74,7 +74,9 @@ def declaration(
         "published_at": ", ".join(at) if at else None,
         "measures": [value for value in pipeline.measure_values() if value["name"] in measured],
         "search": search,
-        "floors": pipeline.ensure_floors(study.trials[0].config, store) if some else {},
+        "floors": {policy: found["success"] for policy, found in floors.items()},
+        "floor_distances": {policy: found["distance"] for policy, found in floors.items()},
+        "data": pipeline.data_note(study.trials[0].config, store),
     }
 
 

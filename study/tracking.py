@@ -42,6 +42,9 @@ class Tracker:
         self._jobs: queue.Queue[Callable[[Runs], None] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
+    def collecting(self, what: str, done: int, total: int) -> None:
+        """See `execute.Listener`."""
+
     def started(self, trial: Trial) -> None:
         """The trial's run appears."""
         self._put(lambda runs: runs.start(trial))

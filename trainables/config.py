@@ -7,9 +7,10 @@ and hashed before anything expensive starts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 import envs
 from trainables import plugins
@@ -26,22 +27,55 @@ Encoder, Predictor, Planner = _union("encoders"), _union("predictors"), _union("
 Term, Measure = _union("terms"), _union("measures")
 
 NAMED = ("terms", "measures")
+CUSTOM = "custom"  # name of a protocol, or a predictor's size, that is none of those that have one
 
 
 class Data(Settings):
     """Episodes that a trial learns from and is judged on; each split is a data set of its own."""
 
     world: str  # envs/<world>.py
+    options: dict[str, Any] = Field(default_factory=dict)  # of the world, those unlike its defaults
     image_size: int = Field(ge=8, le=1024)  # px
     episodes: int = Field(ge=1)  # training episodes
     held_out: int = Field(ge=1)  # episodes in the validation set, and as many in the test set
-    steps: int = Field(ge=1)  # env steps per episode
+    steps: int = Field(ge=1)  # env steps per recorded episode
     seed: int = Field(default=0, ge=0)  # stream of all three splits
+    source: str | None = None  # a public LeWM file (HDF5) that episodes are taken from; else they are recorded
+    fingerprint: str | None = None  # of that file, found when it is named: what the ids go by
+
+    @model_validator(mode="before")
+    @classmethod
+    def _identified(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("source"), str) and not value.get("fingerprint"):
+            from envs._source import fingerprint
+
+            return {**value, "fingerprint": fingerprint(value["source"])}
+        return value
+
+    @field_validator("world")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        plugins.require("world", value, envs.names())
+        return value
+
+    @field_validator("options")
+    @classmethod
+    def _unlike_defaults(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Without those that have their default values, so that the same world has one id."""
+        if "world" not in info.data:
+            return value
+        chosen = envs.load(info.data["world"]).chosen(value)
+        return dict(sorted(chosen.model_dump(mode="json", exclude_defaults=True).items()))
 
     @model_validator(mode="after")
-    def _world_exists(self) -> Data:
-        plugins.require("world", self.world, envs.names())
+    def _can_be_imported(self) -> Data:
+        if self.source and not envs.load(self.world).source_columns:
+            raise ValueError(f"source: there is no public file to import for the world {self.world!r}")
         return self
+
+    def load(self, look: Mapping[str, Any] | None = None) -> envs.World:
+        """The world with its options, and with those of a `look` on top."""
+        return envs.load(self.world, {**self.options, **(look or {})})
 
 
 class Projector(Settings):
@@ -64,16 +98,33 @@ class Optim(Settings):
 
 
 class Protocol(Settings):
-    """How planning is judged. `strict`: unseen episodes, unsolved starts, goal exactly `offset` env steps ahead."""
+    """How planning is judged: tasks from recorded episodes, each a start and a goal that was reached from there.
 
-    name: Literal["strict"] = "strict"
-    split: Literal["validation", "test"] = "test"  # hyperparameters are chosen on validation, tables report test
+    `protocol=<name>` sets what that protocol fixes (trainables/protocols/<name>.py); the name becomes "custom" when a
+    setting no longer agrees with it.
+    """
+
+    name: str = "strict"
+    split: Literal["train", "validation", "test"] = "test"  # hyperparameters are chosen on validation
     tasks: int = Field(default=100, ge=1)  # start and goal pairs, the same for every arm and seed
     offset: int = Field(ge=1)  # env steps from start to goal in the recorded episode
+    early: int = Field(default=0, ge=0, le=1)  # env steps by which the goal comes before that, in published code
     budget: int = Field(ge=1)  # env steps allowed
+    earlier_rows: int = Field(default=EARLIER_ROWS, ge=0)  # of the episode before every start, whatever the history
+    solved_starts: bool = False  # whether starts that are solved already are kept
+    clip: bool = True  # plans to the action bounds while they are improved; the world clips what is executed anyway
+    context: int | None = Field(default=None, ge=1, le=16)  # frames that planning sees; the trained history otherwise
     task_seed: int = Field(default=0, ge=0)
     plan_seed: int = Field(default=0, ge=0)
     chunk: int = Field(default=25, ge=1)  # tasks planned together, padded to this number
+    look: dict[str, Any] = Field(default_factory=dict)  # options of the world that differ while planning
+
+    @model_validator(mode="after")
+    def _known(self) -> Protocol:
+        plugins.require("protocol", self.name, [*plugins.names("protocols"), CUSTOM])
+        if self.early >= self.offset:
+            raise ValueError(f"early={self.early} leaves nothing of offset={self.offset}")
+        return self
 
 
 class TrialConfig(Settings):
@@ -121,19 +172,41 @@ class TrialConfig(Settings):
             raise ValueError(
                 f"encoder.patch={self.encoder.patch} does not divide data.image_size={self.data.image_size}"
             )
+        self._looks_fit()
         self._fits_the_episodes()
         return self
 
+    @property
+    def context(self) -> int:
+        """Frames that planning sees."""
+        return self.protocol.context or self.history
+
+    def _looks_fit(self) -> None:
+        world, look = envs.load(self.data.world), self.protocol.look
+        try:
+            world.chosen(look)
+        except ValueError as error:
+            raise ValueError(f"protocol.look: {error}") from None
+        if moved := sorted(set(look) & world.Options.dynamics):
+            raise ValueError(
+                f"protocol.look.{moved[0]}: changes what happens, not how it looks; set it in data.options"
+            )
+
     def _fits_the_episodes(self) -> None:
-        data, back = self.data, (self.history - 1) * self.frameskip
+        data, protocol, back = self.data, self.protocol, (self.history - 1) * self.frameskip
         clip, rollout = back + self.frameskip, back + ROLLOUT_BLOCKS * self.frameskip
-        task = EARLIER_ROWS + self.protocol.offset
-        _at_most("history", "frames back", back, EARLIER_ROWS, "env steps before the start of a planning task")
+        task = protocol.earlier_rows + protocol.offset - protocol.early
+        seen = (self.context - 1) * self.frameskip
+        if self.context > self.history:
+            raise ValueError(f"protocol.context: {self.context} frames are more than the history of {self.history}")
+        _at_most("history", "frames back", seen, protocol.earlier_rows, "env steps before the start of a planning task")
+        if data.source:  # its episodes have lengths of their own
+            return
         _at_most("history + rollout", "env steps", rollout, data.steps, "data.steps")
         _at_most("protocol.offset", "env steps with those before the start", task, data.steps, "data.steps")
         clips, starts = data.episodes * (data.steps + 1 - clip), data.held_out * (data.steps + 1 - task)
         _at_most("optim.batch", "clips", self.optim.batch, clips, f"clips of data.episodes={data.episodes}")
-        _at_most("protocol.tasks", "tasks", self.protocol.tasks, starts, f"starts of data.held_out={data.held_out}")
+        _at_most("protocol.tasks", "tasks", protocol.tasks, starts, f"starts of data.held_out={data.held_out}")
 
 
 def _at_most(setting: str, what: str, value: int, limit: int, of: str) -> None:

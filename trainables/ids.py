@@ -14,7 +14,14 @@ TRAIN_RECIPE = 1  # raise it with any change that moves the golden 50-step trace
 DATA_RECIPE = 1  # of the recorder; each world has a `version` of its own besides
 
 # A field that is added later is left out of the hash while it has the value that reproduces the old behaviour.
-ADDED: dict[str, Any] = {}
+ADDED: dict[str, Any] = {
+    "protocol.early": 0,
+    "protocol.earlier_rows": 10,
+    "protocol.solved_starts": False,
+    "protocol.clip": True,
+    "protocol.context": None,
+    "protocol.look": {},
+}
 
 # What says where or under which name a trial runs, or how it is judged, is no part of what was trained.
 _NOT_TRAINED = {"scale", "method", "executor", "workers", "planner", "protocol", "measures", "data"}
@@ -30,42 +37,54 @@ def digest(content: Any) -> str:
 def data_key(config: TrialConfig, split: str) -> str:
     """`data/<id>` of one split; validation and test sets do not depend on the amount of training data."""
     data = config.data
-    return "data/" + digest(
-        {
-            "recipe": [DATA_RECIPE, envs.load(data.world).version],
-            "split": split,
-            "episodes": data.episodes if split == "train" else data.held_out,
-            **data.model_dump(include={"world", "image_size", "steps", "seed"}),
-        }
-    )
+    content = {
+        "recipe": [DATA_RECIPE, envs.load(data.world).version],
+        "split": split,
+        "episodes": data.episodes if split == "train" else data.held_out,
+        **data.model_dump(include={"world", "image_size", "steps", "seed"}),
+    }
+    if data.options:
+        content["options"] = data.options
+    if data.source:
+        del content["steps"]
+        content |= {"source": data.fingerprint, "held_out": data.held_out}  # which also says what is left to train on
+    return "data/" + digest(content)
 
 
 def judged_data(config: TrialConfig) -> dict[str, str]:
     """Split -> key of its episodes for measures, which find under "test" those of the split that judges the config."""
     keys = {split: data_key(config, split) for split in SPLITS}
-    return {**keys, "test": keys[config.protocol.split]}
+    return {**keys, "test": keys[judging_split(config)]}
+
+
+def judging_split(config: TrialConfig) -> str:
+    """The split whose episodes measures find under "test": those of a search's trials are its validation tasks'.
+
+    A protocol that plans on training episodes changes nothing else.
+    """
+    return "validation" if config.protocol.split == "validation" else "test"
 
 
 def train_key(config: TrialConfig) -> str:
     """`train/<id>` of the checkpoint."""
-    part = config.model_dump(exclude=_NOT_TRAINED)
+    part = _without_added(config.model_dump(exclude=_NOT_TRAINED))
     part["predictor"].pop("size", None)
     data = [data_key(config, split) for split in ("train", "validation")]
-    return "train/" + digest({"recipe": TRAIN_RECIPE, "data": data, **_without_added(part)})
+    return "train/" + digest({"recipe": TRAIN_RECIPE, "data": data, **part})
 
 
 def measure_key(config: TrialConfig, name: str) -> str:
     """`train/<id>/measures/<name>-<id>` of one measure's values on that checkpoint."""
-    plugin, uses = plugins.load("measures", name), config.model_dump(include=set(_uses(name)))
+    plugin, uses = plugins.load("measures", name), _without_added(config.model_dump(include=set(_uses(name))))
     content = {"recipe": plugin.VERSION, "measure": config.measures[name].model_dump(), **uses}
     content["data"] = list(judged_data(config).values())
     return f"{train_key(config)}/measures/{name}-{digest(content)}"
 
 
 def floors_key(config: TrialConfig) -> str:
-    """`floors/<id>` of the success of policies without a model on the same tasks."""
-    part = config.model_dump(include={"protocol", "frameskip"})
-    return "floors/" + digest({"recipe": 1, "data": data_key(config, config.protocol.split), **part})
+    """`floors/<id>` of what becomes of policies without a model on the same tasks."""
+    part = _without_added(config.model_dump(include={"protocol", "frameskip"}))
+    return "floors/" + digest({"recipe": 2, "data": data_key(config, config.protocol.split), **part})
 
 
 def _uses(name: str) -> tuple[str, ...]:
@@ -73,5 +92,13 @@ def _uses(name: str) -> tuple[str, ...]:
     return plugins.load("measures", name).USES
 
 
-def _without_added(part: dict) -> dict:
-    return {key: value for key, value in part.items() if key not in ADDED or ADDED[key] != value}
+def _without_added(part: dict[str, Any]) -> dict[str, Any]:
+    """A nested config without the later fields that have their old behaviour."""
+    for path, old in ADDED.items():
+        *above, name = path.split(".")
+        here = part
+        for key in above:
+            here = here.get(key, {})
+        if name in here and here[name] == old:
+            del here[name]
+    return part

@@ -1,7 +1,8 @@
 """Settings by dotted path: `assign(config, "optim.lr", 1e-3)`, `flatten(config)`, and building a config of a scale.
 
-Three paths stand for several settings, which the scale's file or the method's file lists: `method=smwm`,
-`encoder=vit` and `predictor.size=tiny`. A `predictor.size` that no longer tells the truth becomes "custom".
+Four paths stand for several settings, which the scale's, the method's or the protocol's file lists: `method=smwm`,
+`encoder=vit`, `predictor.size=tiny` and `protocol=smwm`. A `predictor.size` or a protocol's name that no longer tells
+the truth becomes "custom". `data.options.<name>` and `protocol.look.<name>` are options of the world.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from trainables import plugins
-from trainables.config import NAMED, TrialConfig
+from trainables.config import CUSTOM, NAMED, TrialConfig
 from trainables.settings import ConfigError
 
 FIXED = {"scale": "--scale", "data.world": "--world"}  # everything else hangs on these two
-NO_SIZE = "custom"
-SEVERAL = ("method", "encoder", "predictor.size")  # what stands for several settings; a method may bring an encoder
+OPEN = ("data.options", "protocol.look")  # whose names are the world's
+SEVERAL = (
+    "method",
+    "encoder",
+    "predictor.size",
+    "protocol",
+)  # what stands for several settings; a method may bring an encoder
 
 
 def base_config(method: str, world: str, scale: str) -> TrialConfig:
@@ -27,7 +33,7 @@ def base_config(method: str, world: str, scale: str) -> TrialConfig:
         plugins.require("scale", scale, plugins.names("scales"))
         settings = plugins.load("scales", scale).settings(world)
         plugins.require("method", method, plugins.names("methods"))
-    except ValueError as error:
+    except (ValueError, ImportError) as error:  # the second: a world's simulator is not there
         raise ConfigError(str(error)) from None
     tree = {"scale": scale, "method": method, **settings}
     for path, value in _expand(tree, "method", method).items():
@@ -53,6 +59,7 @@ def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
         for part, chosen in _expand(tree, path, changes[path]).items():
             _put(tree, part, chosen)
         _honest_size(tree, path)
+    _honest_protocol(tree)
     return _check(tree)
 
 
@@ -104,7 +111,9 @@ def _expand(tree: dict, path: str, value: Any) -> dict[str, Any]:
     if path == "encoder" and isinstance(value, str):
         _known("encoder", value, plugins.names("encoders"))
         return {"encoder": {"name": value, **scale.SIZES.get(f"encoder.{value}", {})}}
-    if path == "predictor.size" and value != NO_SIZE:
+    if path in ("protocol", "protocol.name") and isinstance(value, str) and value != CUSTOM:
+        return {"protocol.name": value, **_protocol(tree, value)}
+    if path == "predictor.size" and value != CUSTOM:
         sizes = scale.SIZES["predictor.size"]
         _known("predictor.size", value, list(sizes))
         return {"predictor.size": value, **{f"predictor.{key}": size for key, size in sizes[value].items()}}
@@ -134,7 +143,24 @@ def _honest_size(tree: dict, path: str) -> None:
     predictor, sizes = tree["predictor"], plugins.load("scales", tree["scale"]).SIZES["predictor.size"]
     named = sizes.get(predictor.get("size"), {})
     if any(predictor[key] != value for key, value in named.items()):
-        predictor["size"] = NO_SIZE
+        predictor["size"] = CUSTOM
+
+
+def _protocol(tree: dict, name: str) -> dict[str, Any]:
+    """What a protocol fixes in the tree's world."""
+    _known("protocol", name, plugins.names("protocols"))
+    try:
+        return plugins.load("protocols", name).settings(tree["data"]["world"])
+    except ValueError as error:
+        raise ConfigError(f"protocol: {error}") from None
+
+
+def _honest_protocol(tree: dict) -> None:
+    name = tree["protocol"]["name"]
+    if name != CUSTOM and name in plugins.names("protocols"):
+        flat = dict(_leaves(tree, ""))
+        if any(flat[path] != value for path, value in _protocol(tree, name).items()):
+            tree["protocol"]["name"] = CUSTOM
 
 
 def _put(tree: dict, path: str, value: Any) -> None:
@@ -144,7 +170,7 @@ def _put(tree: dict, path: str, value: Any) -> None:
     while rest:
         here = _branch(here, node, done)
         done, node, rest = f"{done}{node}.", rest[0], rest[1:]
-    if tree is not here or node not in TrialConfig.model_fields:
+    if done.rstrip(".") not in OPEN and (tree is not here or node not in TrialConfig.model_fields):
         _known_key(here, node, done)
     here[node] = value
 

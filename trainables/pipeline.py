@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import envs
 from trainables import ids, plugins
 from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
@@ -92,8 +91,14 @@ def _obtain(config: TrialConfig, split: str, out: Path, tell: Callable | None, m
     record(recording, out, parts=out.parent / "parts", progress=tell, **({"map": map} if map else {}))
 
 
-def ensure_floors(config: TrialConfig, store: Store) -> dict[str, list[list[bool]]]:
-    """Success of policies without a model on the config's tasks: {"no-op": [[per task]], "random": [per repeat]}."""
+def data_note(config: TrialConfig, store: Store) -> str:
+    """Where the training episodes come from, and how they differ from those of the papers."""
+    card = store.document(ids.data_key(config, "train"), "card.json")
+    return card["note"] if card else config.data.load().data_note
+
+
+def ensure_floors(config: TrialConfig, store: Store) -> dict[str, dict[str, list[list[Any]]]]:
+    """What policies without a model come to on the config's tasks, see `trainables.planning.floors`."""
 
     def make(work: Path) -> None:
         from trainables.planning import floors
@@ -222,7 +227,7 @@ def _ensure_measure(
 
         tell({"phase": "measure", "measure": name})
         began = time.perf_counter()
-        judged = {**data, "test": data[config.protocol.split]}  # a search sees nothing of the test episodes
+        judged = {**data, "test": data[ids.judging_split(config)]}  # a search sees nothing of the test episodes
         trained = Trained(checkpoint, judged, Stored(store.uri, ids.train_key(config), ids.judged_data(config)))
         measured = plugins.load("measures", name).measure(trained, config, map or _map)
         content = {"values": measured.values, "tasks": measured.tasks, "seconds": time.perf_counter() - began}
@@ -237,7 +242,7 @@ def _check_tasks(config: TrialConfig, data: dict[str, Path]) -> None:
     from envs._episodes import Episodes
     from trainables.planning import choose_tasks
 
-    choose_tasks(envs.load(config.data.world), Episodes(data[config.protocol.split]), config.protocol)
+    choose_tasks(config.data.load(), Episodes(data[config.protocol.split]), config.protocol)
 
 
 def _map(function: Callable, items: Any) -> list:

@@ -1,8 +1,7 @@
 """Planning towards a goal image: tasks, the receding-horizon loop, and the floors of policies without a model.
 
-Protocol `strict`: tasks come from unseen episodes; starts have ten earlier rows whatever the history, and are not
-already solved; the goal is exactly `offset` env steps ahead; plans are clipped to the action bounds; every task is run
-to its budget, and success at any step and at the last step are both told.
+The protocol says which tasks (see `trainables.config.Protocol`); every task is run to its budget, and success at any
+step and at the last step are both told.
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import envs
 from envs._episodes import Episodes
 from envs._world import World
 from trainables import plugins, streams, training
 from trainables.config import Protocol, TrialConfig
 from trainables.measures._trained import Map, Trained
 from trainables.model import WorldModel
-from trainables.settings import EARLIER_ROWS
 
 RANDOM_REPEATS = 5  # of the random floor
 
@@ -58,22 +56,23 @@ class Outcome:
 
 def choose_tasks(world: World, episodes: Episodes, protocol: Protocol) -> Tasks:
     """The protocol's tasks, the same for every model; ValueError if the episodes hold too few."""
+    ahead = protocol.offset - protocol.early
     rows = np.concatenate(
         [
-            np.arange(start + EARLIER_ROWS, start + length - protocol.offset)
+            np.arange(start + protocol.earlier_rows, start + length - protocol.offset)
             for start, length in zip(episodes.episode_start, episodes.length, strict=True)
         ]
     )
-    states = episodes.states(np.arange(episodes.rows))
-    open_rows = rows[~world.solved(states[rows], states[rows + protocol.offset])]
-    if len(open_rows) < protocol.tasks:
+    if not protocol.solved_starts:
+        rows = rows[~world.solved(episodes.states(rows), episodes.states(rows + ahead))]
+    if len(rows) < protocol.tasks:
+        kind = "" if protocol.solved_starts else "unsolved "
         raise ValueError(
-            f"protocol.tasks={protocol.tasks} is more than the {len(open_rows)} unsolved starts in the "
-            f"{protocol.split} episodes; raise data.held_out"
+            f"protocol.tasks={protocol.tasks} is more than the {len(rows)} {kind}starts in the "
+            f"{protocol.split} episodes; raise data.{'episodes' if protocol.split == 'train' else 'held_out'}"
         )
-    order = streams.rng(protocol.task_seed, "tasks").permutation(len(open_rows))[: protocol.tasks]
-    start = open_rows[order]
-    return Tasks(np.arange(protocol.tasks), start, start + protocol.offset)
+    start = rows[streams.rng(protocol.task_seed, "tasks").permutation(len(rows))[: protocol.tasks]]
+    return Tasks(np.arange(protocol.tasks), start, start + ahead)
 
 
 def evaluate(trained: Trained, config: TrialConfig, map: Map) -> tuple[Outcome, float]:
@@ -82,7 +81,7 @@ def evaluate(trained: Trained, config: TrialConfig, map: Map) -> tuple[Outcome, 
     Neither the number of chunks planned at a time nor their order changes a bit, since each task draws its own noise
     and every chunk has the same shape.
     """
-    world, protocol = envs.load(config.data.world), config.protocol
+    world, protocol = config.data.load(), config.protocol
     tasks = choose_tasks(world, trained.episodes(protocol.split), protocol)
     chunks = np.split(np.arange(len(tasks)), range(protocol.chunk, len(tasks), protocol.chunk))
     parts = list(map(partial(_evaluate_chunk, trained, config), [tasks[chunk] for chunk in chunks]))
@@ -91,16 +90,19 @@ def evaluate(trained: Trained, config: TrialConfig, map: Map) -> tuple[Outcome, 
     return joined, sum(seconds) / len(seconds)
 
 
-def floors(folder: Path, config: TrialConfig) -> dict[str, list[list[bool]]]:
-    """Success at any step of doing nothing and of uniform random actions (repeated), per repeat and task."""
-    world, protocol = envs.load(config.data.world), config.protocol
+def floors(folder: Path, config: TrialConfig) -> dict[str, dict[str, list[list[Any]]]]:
+    """What doing nothing ("no-op") and uniform random actions ("random", repeated) come to on the config's tasks.
+
+    "success" at any step and "distance" to the goal at the last one, per repeat and task.
+    """
+    world, protocol = config.data.load(), config.protocol
     episodes = Episodes(folder)
     tasks = choose_tasks(world, episodes, protocol)
     start, goal = episodes.states(tasks.start), episodes.states(tasks.goal)
     size = (protocol.budget, world.action_dim)
 
-    def run(propose: Propose) -> list[bool]:
-        return pursue(world, start[:, None], goal, _no_past(start, world), protocol.budget, 1, propose).solved.tolist()
+    def run(propose: Propose) -> Outcome:
+        return pursue(world, start[:, None], goal, _no_past(start, world), protocol.budget, 1, propose)
 
     def random(repeat: int) -> Propose:
         draws = [
@@ -109,7 +111,14 @@ def floors(folder: Path, config: TrialConfig) -> dict[str, list[list[bool]]]:
         return lambda states, past, number: np.stack(draws)
 
     still = np.zeros((len(tasks), *size))
-    return {"no-op": [run(lambda *_: still)], "random": [run(random(repeat)) for repeat in range(RANDOM_REPEATS)]}
+    outcomes = {"no-op": [run(lambda *_: still)], "random": [run(random(repeat)) for repeat in range(RANDOM_REPEATS)]}
+    return {
+        policy: {
+            "success": [one.solved.tolist() for one in found],
+            "distance": [one.distance.tolist() for one in found],
+        }
+        for policy, found in outcomes.items()
+    }
 
 
 def pursue(
@@ -145,10 +154,10 @@ def _evaluate_chunk(trained: Trained, config: TrialConfig, tasks: Tasks) -> tupl
     """One chunk, padded with its last task; the outcome of the real ones and the seconds per plan."""
     size = config.protocol.chunk
     padded = tasks[np.minimum(np.arange(size), len(tasks) - 1)]
-    world, episodes = envs.load(config.data.world), trained.episodes(config.protocol.split)
+    world, episodes = config.data.load(config.protocol.look), trained.episodes(config.protocol.split)
     goals = episodes.states(padded.goal)
     planner = _ModelPlanner(trained.model, config, world, padded.number, goals)
-    back = np.arange(config.history - 1, -1, -1) * config.frameskip
+    back = np.arange(config.context - 1, -1, -1) * config.frameskip
     history = np.stack([episodes.states(padded.start - rows) for rows in back], axis=1)
     outcome = pursue(
         world, history, goals, _past(episodes, padded, config), config.protocol.budget, config.frameskip, planner
@@ -166,6 +175,8 @@ class _ModelPlanner:
         self.planner = plugins.load("planners", config.planner.name)
         self.goal = self._encode(goals[:, None])[:, 0]
         edge = torch.ones_like(model.normaliser.mean)
+        # What is executed is clipped by the world in any case.
+        edge = edge if config.protocol.clip else edge * torch.inf
         self.bounds = model.normaliser(-edge), model.normaliser(edge)
 
     @torch.inference_mode()
@@ -196,11 +207,11 @@ class _ModelPlanner:
 
 
 def _past(episodes: Episodes, tasks: Tasks, config: TrialConfig) -> np.ndarray:
-    """Recorded action blocks (n, history - 1, frameskip A) that lead to the start."""
-    steps = (config.history - 1) * config.frameskip
+    """Recorded action blocks (n, context - 1, frameskip A) that lead to the start."""
+    steps = (config.context - 1) * config.frameskip
     rows = tasks.start[:, None] - steps + np.arange(steps)
     actions = episodes.actions(rows.ravel())
-    return actions.reshape(len(tasks), config.history - 1, config.frameskip * episodes.action_dim)
+    return actions.reshape(len(tasks), config.context - 1, config.frameskip * episodes.action_dim)
 
 
 def _no_past(states: np.ndarray, world: World) -> np.ndarray:

@@ -36,7 +36,7 @@ def main(
     floors = pipeline.ensure_floors(config, shelf)
     for name, value in {"trial": record["trial"], "status": record["status"], **record["measures"]}.items():
         typer.echo(f"{name:28} {value:.4g}" if isinstance(value, float) else f"{name:28} {value}")
-    for name, repeats in floors.items():
+    for name, repeats in ((name, found["success"]) for name, found in floors.items()):
         typer.echo(f"{'floor ' + name:28} {sum(map(sum, repeats)) / sum(map(len, repeats)):.4g}")
     for name, seconds in record["seconds"].items():
         typer.echo(f"{'seconds ' + name:28} {seconds:.1f}")

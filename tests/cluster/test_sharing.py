@@ -81,6 +81,9 @@ class Ear:
     def __init__(self):
         self.taken, self.records = set(), []
 
+    def collecting(self, what, done, total):
+        pass
+
     def started(self, trial):
         """Nothing yet."""
 

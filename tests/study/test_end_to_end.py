@@ -26,6 +26,9 @@ class Ear:
     def __init__(self, on_report=None):
         self.events, self.on_report = [], on_report
 
+    def collecting(self, what, done, total):
+        pass
+
     def started(self, trial):
         self.events.append(("started", trial, None))
 

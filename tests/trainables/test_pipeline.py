@@ -128,7 +128,7 @@ def test_what_was_made_while_another_process_took_over_is_left_to_that_one(tiny,
 
 def test_floors_are_those_of_the_protocols_tasks(tiny, shelf):
     floors = pipeline.ensure_floors(tiny("lewm"), shelf)
-    assert floors["no-op"] == [[False] * 10] and len(floors["random"]) == 5
+    assert floors["no-op"]["success"] == [[False] * 10] and len(floors["random"]["success"]) == 5
 
 
 def test_every_reported_value_is_declared_with_unit_and_direction():

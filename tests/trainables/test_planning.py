@@ -11,7 +11,8 @@ from envs._episodes import Episodes
 from trainables import pipeline, plugins, streams
 from trainables.measures._trained import Trained
 from trainables.planners import cem
-from trainables.planning import EARLIER_ROWS, choose_tasks, evaluate, floors, pursue
+from trainables.planning import choose_tasks, evaluate, floors, pursue
+from trainables.settings import EARLIER_ROWS
 
 WORLD = envs.load("two_room")
 
@@ -93,6 +94,13 @@ def test_success_at_any_step_and_at_the_last_are_told_apart():
     assert outcome.solved.tolist() == [True] and outcome.solved_last.tolist() == [False]
 
 
+def test_floors_tell_how_far_from_the_goal_they_end(test_set, data):
+    config, episodes = test_set
+    tasks = choose_tasks(WORLD, episodes, config.protocol)
+    still = WORLD.distance(episodes.states(tasks.start), episodes.states(tasks.goal))
+    assert floors(data(config)["test"], config)["no-op"]["distance"] == [still.tolist()]
+
+
 def test_the_budget_ends_a_plan_halfway_and_the_history_keeps_its_depth():
     seen = []
 
@@ -108,8 +116,8 @@ def test_floors_do_nothing_or_move_at_random_and_are_the_same_every_time(test_se
     config, _ = test_set
     one, two = (floors(data(config)["test"], config) for _ in range(2))
     assert one == two
-    assert one["no-op"] == [[False] * 10]  # no start is solved
-    assert len(one["random"]) == 5 and len({tuple(repeat) for repeat in one["random"]}) > 1
+    assert one["no-op"]["success"] == [[False] * 10]  # no start is solved
+    assert len({tuple(repeat) for repeat in one["random"]["distance"]}) == 5
 
 
 @pytest.fixture(scope="module", params=[1, 2])

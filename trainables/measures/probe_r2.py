@@ -14,8 +14,11 @@ from trainables.measures._value import Value
 from trainables.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
+    from envs import World
     from trainables.config import TrialConfig
     from trainables.measures._trained import Map, Measured, Trained
 
@@ -34,18 +37,28 @@ class Config(Settings):
 
 def measure(trained: Trained, config: TrialConfig, map: Map) -> Measured:
     """`probe_r2`, the mean over the world's quantities, and `probe_r2/<quantity>` each."""
-    import envs
     from trainables.measures._trained import Measured
 
     setting = config.measures["probe_r2"]
     fit, state = _frames(trained, "train", setting.fit, setting.seed)
     score, truth = _frames(trained, "test", setting.score, setting.seed)
-    world = envs.load(config.data.world)
+    world = config.data.load()
     scores = {}
     for quantity, columns in world.quantities.items():
-        chosen = [world.state_names.index(column) for column in columns]
-        scores[f"probe_r2/{quantity}"] = linear_r2(fit, state[:, chosen], score, truth[:, chosen], setting.alpha)
+        known, asked = (targets(world, columns, values) for values in (state, truth))
+        scores[f"probe_r2/{quantity}"] = linear_r2(fit, known, score, asked, setting.alpha)
     return Measured({"probe_r2": sum(scores.values()) / len(scores), **scores})
+
+
+def targets(world: World, columns: Sequence[str], states: np.ndarray) -> np.ndarray:
+    """What a probe is to read of states (N, S) -> (N, K): the columns' numbers, of angles the cosine and the sine."""
+    import numpy as np
+
+    found = []
+    for column in columns:
+        values = states[:, world.state_names.index(column)]
+        found += [np.cos(values), np.sin(values)] if column in world.angles else [values]
+    return np.stack(found, axis=1)
 
 
 def linear_r2(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, y_new: np.ndarray, alpha: float) -> float:

@@ -1,0 +1,1 @@
+"""Protocols: how planning is judged, by name. A file has `settings(world)`: what it fixes, by path."""
