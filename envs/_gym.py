@@ -1,5 +1,7 @@
 """Any world as a gymnasium environment: pixels in, a goal to reach."""
 
+from collections.abc import Mapping
+
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
@@ -10,16 +12,24 @@ from envs import load
 class WorldEnv(gymnasium.Env):
     """Observations are pictures (size, size, 3) uint8; reaching the goal gives a reward of 1 and ends the episode.
 
+    Actions are (A,) float32 in [-1, 1]; the world's file says what they mean, and in which unit states are.
+    `options` are those of the world, e.g. gymnasium.make("wm/TwoRoom-v0", options={"background": "blue"}).
     `info` has the "state", the "goal" (S,) and the "distance" between them in the unit of the world. An episode is
     truncated after the budget of the world. `reset(options={"state": ..., "goal_state": ...})` sets either or both.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (the name and type are gymnasium's)
 
-    def __init__(self, world: str, size: int = 64, render_mode: str | None = None):
+    def __init__(
+        self,
+        world: str,
+        size: int = 64,
+        render_mode: str | None = None,
+        options: Mapping[str, object] | None = None,
+    ):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode must be None or one of {self.metadata['render_modes']}, got {render_mode!r}")
-        self.world = load(world)
+        self.world = load(world, options)
         self.size = size
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": self.world.render_fps}

@@ -54,6 +54,7 @@ class TwoRoom(World):
         "The papers record a heuristic policy whose noise has standard deviation 2 before it is clipped to 1, "
         "for 92 steps on average."
     )
+    source_columns = ("proprio",)
     Options: ClassVar = _Options
 
     def sample(self, n, rng):
@@ -93,6 +94,10 @@ class TwoRoom(World):
 
     def policy(self, n, rng):
         return _Wanderer(self, n, rng)
+
+    def from_source(self, columns):
+        """The file has the agent's position in units of the same canvas."""
+        return columns["proprio"][:, :2].astype(np.float64)
 
 
 def _in_slab(x):

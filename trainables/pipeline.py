@@ -83,12 +83,19 @@ def ensure_data(
 
 def _obtain(config: TrialConfig, split: str, out: Path, tell: Callable | None, map: Callable | None) -> None:
     """Write episodes into the folder `out`; parts of them lie beside it."""
+    data, parts = config.data, out.parent / "parts"
+    if data.source:
+        from envs._source import Source, import_episodes
+
+        chosen = {"split": split, "episodes": data.episodes, "held_out": data.held_out, "seed": data.seed}
+        source = Source(data.world, data.options, data.source, data.fingerprint, size=data.image_size, **chosen)
+        import_episodes(source, out, parts=parts, progress=tell)
+        return
     from envs._recording import Recording, record
 
-    data = config.data
     count = data.episodes if split == "train" else data.held_out
-    recording = Recording(data.world, split, count, data.steps, data.image_size, data.seed, dict(data.options))
-    record(recording, out, parts=out.parent / "parts", progress=tell, **({"map": map} if map else {}))
+    recording = Recording(data.world, split, count, data.steps, data.image_size, data.seed, data.options)
+    record(recording, out, parts=parts, progress=tell, **({"map": map} if map else {}))
 
 
 def data_note(config: TrialConfig, store: Store) -> str:
