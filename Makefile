@@ -35,4 +35,5 @@ submit: .venv/.stamp
 .venv/.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	-$(BIN)/python -m envs._mujoco  # says which package draws Reacher and Cube, or which is missing; all else works without
 	touch $@

@@ -1,11 +1,15 @@
 """Push-T's geometry and physics: a kinematic disc pushes a T in a box, quasi-statically, by pymunk (Chipmunk).
 
-Numbers are those of stable-worldmodel's PushT (arXiv:2602.08968), which go back to Diffusion Policy (arXiv:2303.04137).
-Ours differs in two ways. Walls are as thick as they need to be and the agent's target is kept inside them: there, a
-kinematic agent passes through walls and can squeeze the block through them. And a step ends after the block has moved
-by the velocity the solver last gave it, which Chipmunk otherwise does first thing in the next step: with damping 0 no
-velocity of the block lasts longer, so the published seven numbers are the whole state. Only contact impulses cached
-from step to step are lost; they are where the solver starts from, not what it aims at.
+Numbers are those of stable-worldmodel's PushT (arXiv:2602.08968), which go back to Diffusion Policy (arXiv:2303.04137);
+the T has the latter's size, as in DINO-WM (arXiv:2411.04983): that asks for a scale of 40, but gets 30, as its add_tee
+and for long stable-worldmodel's set that themselves. Two things are done differently:
+
+A kinematic agent passes through walls and can squeeze the block through them, never to be seen again. Here its target
+is kept inside, walls have no far side, and what a step leaves of the block in a wall is moved out of it.
+
+Chipmunk moves bodies by their velocities first and lets contacts set new ones last. Here a step goes on to move the
+block once more. With damping 0 no velocity of the block outlasts that, so the published seven numbers are the whole
+state. Only contact impulses cached from step to step are lost: where the solver starts from, not what it aims at.
 """
 
 from __future__ import annotations
@@ -28,8 +32,8 @@ SUBSTEPS, DT = 10, 0.01  # seconds
 THICKNESS = 500.0  # of the walls, outwards
 TURN = 2 * np.pi
 
-# The T in its own frame, in units of its scale: the origin is the middle of the bar's outer edge, the stem points to +y.
-# Each box is (centre x, centre y, half width, half height); they touch at y = 1.
+# The T in its own frame, in units of its scale: the origin is the middle of the bar's outer edge, the stem points to
+# +y. Each box is (centre x, centre y, half width, half height); they touch at y = 1.
 BAR, STEM = (0.0, 0.5, 2.0, 0.5), (0.0, 2.5, 0.5, 1.5)
 CORNERS = np.array([[-2, 0], [2, 0], [2, 1], [0.5, 1], [0.5, 4], [-0.5, 4], [-0.5, 1], [-2, 1]])
 # The smallest circle around the T: as far from (2, 0) as from (0.5, 4).
@@ -44,7 +48,7 @@ def wrap(angles):
 
 
 def rotation(states):
-    """states (n, S) -> cosine and sine (n, 1) of the block's angle. Copied to be contiguous: strides change last bits."""
+    """states (n, S) -> cosine and sine (n, 1) of the block's angle. Contiguous, as strides may change last bits."""
     angles = np.ascontiguousarray(states[:, 4:5])
     return np.cos(angles), np.sin(angles)
 
@@ -77,7 +81,7 @@ class Physics:
         return np.minimum(_to_box(x, y, BAR), _to_box(x, y, STEM)) * self.scale
 
     def into_block(self, states: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """states (n, 7), points (n, k, 2) on the canvas -> x and y (n, k) in the block's frame, in units of its scale."""
+        """states (n, 7), points (n, k, 2) on the canvas -> x, y (n, k) in the block's frame, in units of its scale."""
         cosine, sine = rotation(states)
         x, y = points[..., 0] - states[:, 2:3], points[..., 1] - states[:, 3:4]
         return (cosine * x + sine * y) / self.scale, (cosine * y - sine * x) / self.scale

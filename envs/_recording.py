@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +22,21 @@ import pyarrow as pa
 from envs._episodes import FILE_NAME, SPLITS, schema
 from envs._world import World
 
-ASKED = "recording.json"  # beside the parts: what they are parts of
+PARTS_OF = "recording.json"  # beside the parts: what they are parts of
 _BATCH_BYTES = 64 * 2**20
 
 # Applies a function to items, one by one or many at a time, and gives the results in any order.
 Map = Callable[[Callable[[int], tuple[int, bytes | None]], Iterable[int]], Iterable[tuple[int, bytes | None]]]
+
+
+class Asked(Protocol):
+    """Episodes that are made in parts: recorded ones, or imported ones."""
+
+    def metadata(self) -> dict[str, Any]:
+        """All that the parts' content depends on."""
+
+    def parts(self) -> range:
+        """Numbers of the parts."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +94,14 @@ def record(
     path = Path(folder) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = schema(recording.metadata())
-    done = _begin(recording, parts)
+    done = begin(recording, parts)
     tell = progress or (lambda done, total: None)
     for number, content in map(partial(make_part, recording, parts), [n for n in recording.parts() if n not in done]):
         if content is not None:
-            _place(_part(parts, number), content)
+            place(part_file(parts, number), content)
         done.add(number)
         tell(sum(_kept(recording, number) for number in done), recording.episodes)
-    unfinished = path.with_suffix(".part")
-    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, columns) as writer:
-        for batch in _joined(parts, recording, columns):
-            writer.write_batch(batch)
-    os.replace(unfinished, path)
+    write(path, columns, joined(parts, recording, columns))
     shutil.rmtree(parts)
     return path
 
@@ -103,7 +109,7 @@ def record(
 def make_part(recording: Recording, parts: Path, number: int) -> tuple[int, bytes | None]:
     """Record one part into the folder `parts`, or where that is out of reach, on another node, give it back."""
     if _asks(recording, parts):
-        _write_part(recording, number, _part(parts, number))
+        _write_part(recording, number, part_file(parts, number))
         return number, None
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "part.arrow"
@@ -111,24 +117,24 @@ def make_part(recording: Recording, parts: Path, number: int) -> tuple[int, byte
         return number, file.read_bytes()
 
 
-def _begin(recording: Recording, parts: Path) -> set[int]:
+def begin(recording: Asked, parts: Path) -> set[int]:
     """Make the folder ready; the numbers of the parts that are there. What belongs to another recording goes."""
     if not _asks(recording, parts):
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir(parents=True)
-        _place(parts / ASKED, json.dumps(recording.metadata()).encode())
-    return {number for number in recording.parts() if _sound(_part(parts, number))}
+        place(parts / PARTS_OF, json.dumps(recording.metadata()).encode())
+    return {number for number in recording.parts() if _sound(part_file(parts, number))}
 
 
-def _asks(recording: Recording, parts: Path) -> bool:
+def _asks(recording: Asked, parts: Path) -> bool:
     """Whether the folder is there and holds parts of this very recording."""
     try:
-        return json.loads((parts / ASKED).read_text()) == json.loads(json.dumps(recording.metadata()))
+        return json.loads((parts / PARTS_OF).read_text()) == json.loads(json.dumps(recording.metadata()))
     except (OSError, ValueError):
         return False
 
 
-def _part(parts: Path, number: int) -> Path:
+def part_file(parts: Path, number: int) -> Path:
     return parts / f"{number:06}.arrow"
 
 
@@ -141,10 +147,19 @@ def _sound(part: Path) -> bool:
         return False
 
 
-def _place(file: Path, content: bytes) -> None:
+def place(file: Path, content: bytes) -> None:
     """All of it or nothing."""
     unfinished = file.with_suffix(f".{os.getpid()}")
     unfinished.write_bytes(content)
+    os.replace(unfinished, file)
+
+
+def write(file: Path, columns: pa.Schema, content: Iterable[pa.RecordBatch]) -> None:
+    """An Arrow file of record batches, all of it or nothing."""
+    unfinished = file.with_suffix(f".{os.getpid()}")
+    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, columns) as writer:
+        for batch in content:
+            writer.write_batch(batch)
     os.replace(unfinished, file)
 
 
@@ -160,11 +175,7 @@ def _write_part(recording: Recording, number: int, file: Path) -> None:
     stream = np.random.SeedSequence(recording.seed, spawn_key=(SPLITS.index(recording.split), number))
     states, actions = _simulate(world, recording.steps, kept, np.random.default_rng(stream))
     rows = _columns(number * world.together, states, actions)
-    unfinished = file.with_suffix(f".{os.getpid()}")
-    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, columns) as writer:
-        for batch in batches(columns, rows, partial(world.render, size=recording.size)):
-            writer.write_batch(batch)
-    os.replace(unfinished, file)
+    write(file, columns, batches(columns, rows, partial(world.render, size=recording.size)))
 
 
 def _simulate(world, steps, kept, rng):
@@ -215,10 +226,10 @@ def _array(values, kind):
     return pa.array(values)
 
 
-def _joined(parts: Path, recording: Recording, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
+def joined(parts: Path, recording: Asked, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The parts' record batches, in order, mapped into memory one part at a time."""
     for number in recording.parts():
-        with pa.memory_map(str(_part(parts, number))) as source:
+        with pa.memory_map(str(part_file(parts, number))) as source:
             reader = pa.ipc.open_file(source)
             for index in range(reader.num_record_batches):
                 yield pa.RecordBatch.from_arrays(reader.get_batch(index).columns, schema=columns)

@@ -5,20 +5,17 @@ In parts, as recording is: a killed import goes on where it was.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from envs._card import file_hash
 from envs._episodes import FILE_NAME, SPLITS, schema
-from envs._recording import _begin, _joined, _part, _place, batches
+from envs._recording import batches, begin, joined, part_file, place, write
 from envs._source_file import SourceFile, fingerprint, opened
 from envs._world import World
 
@@ -98,7 +95,7 @@ def import_episodes(
     path, target, parts = Path(source.path), Path(folder) / FILE_NAME, Path(parts)
     if (found := fingerprint(path)) != source.fingerprint:
         raise ValueError(f"{path} has changed: its fingerprint is {found}, not {source.fingerprint}")
-    done = _begin(source, parts)
+    done = begin(source, parts)
     try:
         with opened(path, parts) as columns:
             split = _Split(source, SourceFile(path, columns, _importable(source)))
@@ -109,7 +106,7 @@ def import_episodes(
         raise
     target.parent.mkdir(parents=True, exist_ok=True)
     columns = schema(source.described(hash=_hash(path, parts), note=note))
-    _write(target, columns, _joined(parts, source, columns))
+    write(target, columns, joined(parts, source, columns))
     shutil.rmtree(parts)
     return target
 
@@ -127,25 +124,16 @@ def _make_parts(split, parts, done, tell):
         if number in done:
             continue
         rows, values = split.part(number)
-        _write(_part(parts, number), columns, batches(columns, values, _Pictures(split.file, rows)))
+        write(part_file(parts, number), columns, batches(columns, values, _Pictures(split.file, rows)))
         done.add(number)
         tell(sum(len(split.part_episodes(n)) for n in done), split.source.count)
-
-
-def _write(file: Path, columns: pa.Schema, content: Iterable[pa.RecordBatch]) -> None:
-    """All of it or nothing."""
-    unfinished = file.with_suffix(".part")
-    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, columns) as writer:
-        for batch in content:
-            writer.write_batch(batch)
-    os.replace(unfinished, file)
 
 
 def _hash(path: Path, parts: Path) -> str:
     """Of the whole file, which is read once however often the import is killed."""
     known = parts / "hash"
     if not known.is_file():
-        _place(known, file_hash(path).encode())
+        place(known, file_hash(path).encode())
     return known.read_text()
 
 
@@ -164,7 +152,7 @@ class _Split:
     """The episodes of a file that a split consists of."""
 
     def __init__(self, source: Source, file: SourceFile):
-        self.source, self.file = source, file
+        self.source, self.file, self._world = source, file, source.load()
         usable = np.flatnonzero(file.length > 1)  # an episode of one row has no step
         self.short = len(file.length) - len(usable)
         self.episodes = self._deal(usable)
@@ -203,7 +191,7 @@ class _Split:
         return np.concatenate([np.arange(start, start + length) for start, length in bounds])
 
     def _actions(self, number):
-        """A part's actions (N, A): none (NaN) in the last row of an episode, 0 where one is missing; and how many are."""
+        """A part's actions (N, A), NaN in the last row of an episode, 0 where a number is missing; and how many are."""
         actions = self.file.actions(self._rows(number))
         last = np.cumsum(self.file.length[self.part_episodes(number)]) - 1
         actions[last] = 0
@@ -221,25 +209,27 @@ class _Split:
         said.append(
             f"pictures resized from {file.side} to {size} pixels" if file.side != size else "pictures as they are"
         )
-        said += self._about_actions()
-        return "; ".join([*said, self._about_pictures]) + "."
+        said += self._about_numbers()
+        return "; ".join([*said, self._about_pictures()]) + "."
 
-    def _about_actions(self):
-        least, most, missing = np.inf, -np.inf, 0
+    def _about_numbers(self):
+        """Reads all states and actions: they are known to be sound before an hour of reading pixels."""
+        least, most, missing, strange = np.inf, -np.inf, 0, 0
         for number in self.source.parts():
-            self.file.states(self._rows(number))  # known to be sound before an hour of reading
+            strange += int((~self._world.contains(self.file.states(self._rows(number)))).sum())
             actions, absent = self._actions(number)
             least, most, missing = min(least, np.nanmin(actions)), max(most, np.nanmax(actions)), missing + absent
         if missing:
-            yield f"{missing} numbers that are missing in actions are 0"
+            yield f"numbers missing in actions, now 0: {missing}"
         if least < -1 or most > 1:
             yield f"actions reach from {least:.3g} to {most:.3g}, the world clips them to [-1, 1]"
+        if strange:
+            yield f"frames in states that our world cannot be in: {strange}"
 
-    @cached_property
     def _about_pictures(self):
         rows = np.concatenate([self._rows(number) for number in self.source.parts()])
         rows = rows[np.linspace(0, len(rows) - 1, min(COMPARED, len(rows))).astype(int)]
-        ours = self.source.load().render(self.file.states(rows), self.source.size)
+        ours = self._world.render(self.file.states(rows), self.source.size)
         theirs = np.empty_like(ours)
         self.file.pictures(rows, theirs)
         levels = np.abs(ours.astype(np.int16) - theirs).mean()

@@ -34,7 +34,7 @@ def test_every_option_that_the_readme_shows_exists():
     ours = re.sub(r"^ray .*$", "", README, flags=re.M)  # Ray's commands have options of their own
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
     helps = ""
-    for command in (["study/run.py"], ["-m", "trainables.train"]):
+    for command in (["study/run.py"], ["-m", "trainables.train"], ["-m", "envs.collect"]):
         run = [sys.executable, *command, "--help"]
         helps += subprocess.run(
             run, cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "200"}

@@ -63,6 +63,8 @@ def choose_tasks(world: World, episodes: Episodes, protocol: Protocol) -> Tasks:
             for start, length in zip(episodes.episode_start, episodes.length, strict=True)
         ]
     )
+    if episodes.metadata.get("source"):  # another simulator's states may be none of ours
+        rows = rows[world.contains(episodes.states(rows)) & world.contains(episodes.states(rows + ahead))]
     if not protocol.solved_starts:
         rows = rows[~world.solved(episodes.states(rows), episodes.states(rows + ahead))]
     if len(rows) < protocol.tasks:

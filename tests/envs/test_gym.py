@@ -113,3 +113,15 @@ def test_what_info_holds_is_the_callers_to_change(name):
     info["state"][:] = info["goal"][:] = 1e6
     assert np.array_equal(env.render(), pixels)
     assert np.array_equal(env.step(np.zeros(env.action_space.shape, np.float32))[4]["goal"], goal)
+
+
+def test_options_of_the_world_are_those_of_the_environment():
+    plain, odd = make("two_room"), make("two_room", options={"background": "blue"})
+    assert not np.array_equal(plain.reset(seed=0)[0], odd.reset(seed=0)[0])
+    with pytest.raises(ValueError, match="did you mean 'background'"):
+        make("two_room", options={"backgroud": "blue"})
+
+
+def test_the_ids_are_the_worlds_names_in_camel_case():
+    assert envs.gymnasium_id("push_t") == "wm/PushT-v0"
+    assert {"wm/TwoRoom-v0", "wm/DotsCombined-v0", "wm/Sprite-v0"} <= set(gymnasium.registry)

@@ -47,7 +47,7 @@ def test_a_part_made_out_of_reach_of_the_folder_is_given_back(whole, tmp_path):
 def test_a_folder_of_other_parts_is_not_mistaken_for_this_one(whole, tmp_path):
     """Another node may have a folder of that name, which is not ours."""
     other = Recording("two_room", "train", episodes=100, steps=6, size=16, seed=1)
-    _recording._begin(other, tmp_path / "parts")
+    _recording.begin(other, tmp_path / "parts")
     number, content = make_part(ASKED, tmp_path / "parts", 1)
     assert number == 1 and content is not None
     assert record(ASKED, tmp_path).read_bytes() == whole
