@@ -95,6 +95,17 @@ class TwoRoom(World):
     def policy(self, n, rng):
         return _Wanderer(self, n, rng)
 
+    def coverage(self, states):
+        rooms = states[..., 0] > WALL
+        starts, goals = states[:, : -self.goal_offset], states[:, self.goal_offset :]
+        found = {"share of episodes that cross the door": float(np.any(rooms != rooms[:, :1], axis=1).mean())}
+        if starts.size:
+            solved = self.solved(starts.reshape(-1, 2), goals.reshape(-1, 2))
+            other = rooms[:, : -self.goal_offset] != rooms[:, self.goal_offset :]
+            found["share of goals 25 steps ahead that lie in the other room"] = float(other.mean())
+            found["share of goals 25 steps ahead that are solved already"] = float(solved.mean())
+        return found
+
     def from_source(self, columns):
         """The file has the agent's position in units of the same canvas."""
         return columns["proprio"][:, :2].astype(np.float64)

@@ -111,6 +111,8 @@ def _expand(tree: dict, path: str, value: Any) -> dict[str, Any]:
     if path == "encoder" and isinstance(value, str):
         _known("encoder", value, plugins.names("encoders"))
         return {"encoder": {"name": value, **scale.SIZES.get(f"encoder.{value}", {})}}
+    if path == "data.source":
+        return {"data.source": value, "data.fingerprint": None}  # another file's is not kept
     if path in ("protocol", "protocol.name") and isinstance(value, str) and value != CUSTOM:
         return {"protocol.name": value, **_protocol(tree, value)}
     if path == "predictor.size" and value != CUSTOM:

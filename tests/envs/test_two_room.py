@@ -123,6 +123,15 @@ def test_the_recorded_episodes_visit_both_rooms_about_once_each():
     assert visits[[0, 0, -1, -1], [0, -1, 0, -1]].min() > 0.1 * visits.mean()
 
 
+def test_the_card_says_how_many_episodes_cross_the_door():
+    found = WORLD.coverage(wander(200, 100).swapaxes(0, 1))
+    assert 0.7 < found["share of episodes that cross the door"] < 0.85
+    assert 0.15 < found["share of goals 25 steps ahead that lie in the other room"] < 0.3
+    assert 0.02 < found["share of goals 25 steps ahead that are solved already"] < 0.1
+    still = np.full((3, 4, 2), 50.0)
+    assert WORLD.coverage(still) == {"share of episodes that cross the door": 0.0}
+
+
 def test_one_episode_does_not_change_the_goals_of_another():
     a, b = (WORLD.policy(2, np.random.default_rng(0)) for _ in range(2))
     states = np.array([[50.0, 50.0], [60.0, 160.0]])

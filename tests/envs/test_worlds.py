@@ -57,6 +57,14 @@ def test_a_world_describes_itself(world):
     assert world.budget % world.frameskip == 0
 
 
+@pytest.mark.parametrize("name", ["two_room", "reacher", "push_t", "cube"])
+def test_the_papers_worlds_are_planned_in_as_published(name):
+    """Five steps to a block, goals 25 steps ahead, a budget of 50 (arXiv:2606.20104, arXiv:2603.19312v3)."""
+    world = envs.load(name)
+    assert (world.frameskip, world.goal_offset, world.budget) == (5, 25, 50)
+    assert world.action_dim == (5 if name == "cube" else 2)
+
+
 @worlds
 def test_samples_are_states_of_the_world_and_follow_from_the_generator(world):
     states = world.sample(100, np.random.default_rng(1))

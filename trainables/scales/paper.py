@@ -9,6 +9,7 @@ import envs
 # Updates in ten epochs of batch 256 over the published data sets' 90 % training split.
 STEPS = {"two_room": 29_000, "reacher": 67_000, "push_t": 130_000, "cube": 67_000}
 EPISODES = {"push_t": 18_000}  # 90 % of 20,000; elsewhere 90 % of 10,000
+LENGTHS = {"push_t": 196, "reacher": 200, "cube": 200}  # env steps of the published episodes
 
 SIZES: dict[str, dict[str, Any]] = {
     "encoder.conv": {"channels": 64, "features": 256},
@@ -32,7 +33,7 @@ def settings(world: str) -> dict[str, Any]:
             "image_size": 224,
             "episodes": episodes,
             "held_out": 1000,
-            "steps": spec.episode_steps,
+            "steps": LENGTHS.get(world, spec.episode_steps),
         },
         "frameskip": spec.frameskip,
         "encoder": {"name": "vit", **SIZES["encoder.vit"]},
