@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import polars as pl
 
@@ -36,18 +38,28 @@ def setting(study: Study, records: list[Record]) -> list[str]:
 
 def protocol(records: list[Record]) -> str:
     """The protocol that the trials' configs name; several values of one setting stand side by side."""
-    order = ("name", "split", "tasks", "offset", "budget")
-    found = {key: {str(r.config[f"protocol.{key}"]) for r in records if f"protocol.{key}" in r.config} for key in order}
-    texts = {key: " | ".join(sorted(values)) for key, values in found.items() if values}
-    if "name" not in texts:
+    if not any("protocol.name" in record.config for record in records):
         return "not recorded"
-    words = {
-        "split": "{} split",
-        "tasks": "{} tasks",
-        "offset": "goal {} env steps ahead",
-        "budget": "at most {} steps",
-    }
-    return ", ".join([texts["name"], *(words[key].format(text) for key, text in texts.items() if key in words)])
+    words = [_named(records, lambda get: get("name"))]
+    words.append(_named(records, lambda get: get("split"), "{} split"))
+    words.append(_named(records, lambda get: get("tasks"), "{} tasks"))
+    ahead = lambda get: get("offset") and get("offset") - (get("early") or 0)  # noqa: E731
+    words.append(_named(records, ahead, "goal {} env steps ahead"))
+    words.append(_named(records, lambda get: get("budget"), "at most {} steps"))
+    words.append(_named(records, lambda get: get("solved_starts") and "solved starts kept"))
+    words.append(_named(records, lambda get: get("clip") is False and "plans not clipped to the action bounds"))
+    words.append(_named(records, lambda get: get("context"), "planning sees {} of the trained history's frames"))
+    looks = {name for record in records for name in record.config if name.startswith("protocol.look.")}
+    for name in sorted(looks):
+        words.append(_named(records, lambda get, name=name: get(name[9:]), f"seen with {name[14:]} {{}}"))
+    return ", ".join(word for word in words if word)
+
+
+def _named(records: list[Record], value: Callable[[Callable[[str], Any]], Any], text: str = "{}") -> str:
+    """What the records have, in words; empty where none has it."""
+    found = [value(lambda key, record=record: record.config.get(f"protocol.{key}")) for record in records]
+    shown = sorted({str(one) for one in found if one not in (None, False)})
+    return text.format(" | ".join(shown)) if shown else ""
 
 
 def quantity(study: Study, value: float) -> str:

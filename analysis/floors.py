@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis import statistics
-from analysis.cells import NOTHING, grid, number
+from analysis.cells import NOTHING, grid, listed, number
 from analysis.records import Record, Study
 from analysis.statistics import Estimate
 
@@ -20,13 +20,16 @@ def differences(study: Study, records: Sequence[Record]) -> list[dict[str, Estim
     kinds = {"success": study.floors, "distance": study.floor_distances}
     rows = []
     for arm in study.arms:
+        if study.floor_arms is not None and arm.name not in study.floor_arms:
+            continue
         mine = [record for record in records if record.arm == arm.name and record.seed in study.seeds and record.tasks]
         found: dict = {"arm": arm.name}
         for kind, floors in kinds.items():
             for policy, repeats in sorted(floors.items()):
                 outcomes = _outcomes(mine, kind, len(repeats[0]))
                 if outcomes is not None:
-                    found[kind, policy] = statistics.floor_difference(outcomes, np.array(repeats, float))
+                    floor = np.array(repeats, float)
+                    found[kind, policy] = statistics.floor_difference(outcomes, floor, rate=kind == "success")
         rows += [found] if len(found) > 1 else []
     return rows
 
@@ -41,6 +44,8 @@ def block(study: Study, records: Sequence[Record]) -> list[str]:
     header = ["arm", *(f"{units[kind]} minus {policy}'s [95 %]" for kind, policy in columns)]
     cells = [[row["arm"], *(_cell(row.get(column), column[0] == "success") for column in columns)] for row in rows]
     note = "Intervals: two-way over seeds and tasks, paired by task; not corrected for how many there are."
+    if study.floor_arms is not None and (other := [arm.name for arm in study.arms if arm.name not in study.floor_arms]):
+        note += f" The floors are of other tasks than those of {listed(other)}."
     return ["**Against the floors**", "", *grid(header, cells), "", note]
 
 

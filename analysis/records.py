@@ -84,6 +84,7 @@ class Study(BaseModel):
     published_at: str | None = None  # "world, scale" of the published values
     measures: list[Measure] = []
     floors: dict[str, list[list[bool]]] = {}  # policy -> solved, per repeat and task
+    floor_arms: list[str] | None = None  # arms that plan the tasks of the floors; None: all of them
     floor_distances: dict[str, list[list[float]]] = {}  # likewise: to the goal at the last step
     data: str = ""  # where the episodes come from, and how they differ from those of the papers
     notes: list[str] = []

@@ -119,16 +119,21 @@ def mean_difference(
     return _difference(difference, [spread] if spread else [], margin, rng)
 
 
-def floor_difference(arm: np.ndarray, floor: np.ndarray) -> Estimate:
+def floor_difference(arm: np.ndarray, floor: np.ndarray, rate: bool = True) -> Estimate:
     """An arm's outcomes (S, M) minus those of a policy without training seeds (R repeats, M), paired by task.
 
-    The repeats of a task are averaged; that average's own noise is part of what tasks vary, and so of the interval.
+    The repeats of a task are averaged; that average's own noise is part of what tasks vary, and so of the interval. A
+    task that is not among these may come out as far apart as success and failure, or, if the outcomes are no `rate`, as
+    far as outcomes are from 0.
     """
-    difference = np.asarray(arm, float) - np.asarray(floor, float).mean(0)
+    arm, floor = np.asarray(arm, float), np.asarray(floor, float)
+    difference = arm - floor.mean(0)
     mean = float(difference.mean())
     if len(difference) < LEAST_SEEDS:
         return Estimate(mean)
-    return Estimate(mean, *_around(mean, _spreads(difference, float(np.mean(difference**2)))))
+    imagined = 2.0 if rate else float(np.mean(arm**2) + np.mean(floor**2))
+    low, high = _around(mean, _spreads(difference, imagined))
+    return Estimate(mean, max(low, -1.0), min(high, 1.0)) if rate else Estimate(mean, low, high)
 
 
 def sign_flip(differences: np.ndarray, rng: np.random.Generator | None = None) -> float:

@@ -47,7 +47,8 @@ def load(name: str, options: Mapping[str, object] | None = None) -> World:
     if name not in names():
         nearest = get_close_matches(name, names(), n=1, cutoff=0.0)[0]
         raise ValueError(f"unknown world {name!r}, did you mean {nearest!r}? There are: {', '.join(names())}")
-    return _load(name, json.dumps(dict(options or {}), sort_keys=True))
+    world = import_module(f"{__name__}.{name}").WORLD
+    return _load(name, json.dumps(world.unlike_defaults(options), sort_keys=True)) if options else world
 
 
 @lru_cache(maxsize=64)  # a world may hold a simulator

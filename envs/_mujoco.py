@@ -23,6 +23,8 @@ _LIBRARIES = {"egl": ("libEGL.so.1", "libGL.so.1"), "osmesa": ("libOSMesa.so.8",
 
 
 def _loads(backend: str) -> bool:
+    if backend not in (*_LIBRARIES, "glfw"):
+        return False  # nothing of MuJoCo's, or "disabled"
     try:
         for library in _LIBRARIES.get(backend, ()):
             ctypes.CDLL(library)
@@ -79,7 +81,7 @@ class Camera:
     def draw(self, positions: np.ndarray, out: np.ndarray) -> None:
         """positions (n, nq) of the joints -> out (n, size, size, 3) uint8, from any thread.
 
-        Where nothing can draw it is a RuntimeError that says what to install.
+        Where nothing can draw it is an ImportError that says what to install.
         """
         if out.shape[1] > MAX_SIZE:
             raise ValueError(f"a picture has at most {MAX_SIZE} pixels a side, got {out.shape[1]}")
@@ -168,7 +170,7 @@ def _contexts(model):
         context.make_current()
         canvas = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
     except Exception as error:
-        raise RuntimeError(
+        raise ImportError(
             f"MuJoCo cannot draw here with MUJOCO_GL={_ASKED or BACKEND} ({error}). What draws is installed by: "
             "apt-get install --no-install-recommends libegl1 libgl1 (or libosmesa6, or the driver of a GPU)"
         ) from error
@@ -208,7 +210,7 @@ def main() -> int:
     picture = np.zeros((1, 8, 8, 3), np.uint8)
     try:
         Camera("ball", "above", _ball, lambda model: ()).draw(np.empty((1, 0)), picture)
-    except RuntimeError as error:
+    except ImportError as error:
         print(error, file=sys.stderr)
         return 1
     if picture[0, 4, 4].max() <= picture[0, 0, 0].max():

@@ -15,7 +15,7 @@ def _known(color: str) -> str:
         ImageColor.getrgb(color)
     except ValueError:
         raise ValueError(f"{color!r} is no colour; give a CSS name such as 'red' or '#rrggbb'") from None
-    return color
+    return "#" + rgb(color).tobytes().hex()  # one colour has one name
 
 
 Color = Annotated[str, AfterValidator(_known)]
@@ -35,7 +35,7 @@ def plain(color: str, size: int) -> np.ndarray:
 class Options(BaseModel):
     """Options that every world has; a world adds its own in a subclass. Defaults are the papers' world."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
     # Options that change what happens and not only how it looks: planning cannot differ in them from the episodes.
     dynamics: ClassVar[frozenset[str]] = frozenset()

@@ -6,10 +6,12 @@ A part is the episodes that are simulated from one stream of random numbers. Par
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,16 +89,17 @@ def record(
     """Record into <folder>/episodes.arrow; at most 64 MB of pixels are held per part under way.
 
     Splits draw from independent streams; the same recording gives the same file, and more episodes the same first
-    ones. Parts that a killed call left in the folder `parts` are not made again. `progress(done, total)` counts
-    episodes. A file that exists is replaced once the new one is complete.
+    ones. Parts lie in a folder of their own below `parts`, or `folder`; those that a killed call left are not made
+    again. `progress(done, total)` counts episodes. A file that exists is replaced once the new one is complete.
     """
-    parts = Path(folder) / "parts" if parts is None else Path(parts)
+    parts = parts_folder(recording, folder if parts is None else parts)
     path = Path(folder) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = schema(recording.metadata())
-    done = begin(recording, parts)
+    token, done = begin(recording, parts)
     tell = progress or (lambda done, total: None)
-    for number, content in map(partial(make_part, recording, parts), [n for n in recording.parts() if n not in done]):
+    make = partial(make_part, recording, parts, token)
+    for number, content in map(make, [n for n in recording.parts() if n not in done]):
         if content is not None:
             place(part_file(parts, number), content)
         done.add(number)
@@ -106,9 +109,12 @@ def record(
     return path
 
 
-def make_part(recording: Recording, parts: Path, number: int) -> tuple[int, bytes | None]:
-    """Record one part into the folder `parts`, or where that is out of reach, on another node, give it back."""
-    if _asks(recording, parts):
+def make_part(recording: Recording, parts: Path, token: str, number: int) -> tuple[int, bytes | None]:
+    """Record one part into the folder `parts`, or where that is out of reach, on another node, give it back.
+
+    A folder of that name is the one that is meant if it holds the same `token`.
+    """
+    if _noted(parts).get("token") == token:
         _write_part(recording, number, part_file(parts, number))
         return number, None
     with tempfile.TemporaryDirectory() as folder:
@@ -117,21 +123,29 @@ def make_part(recording: Recording, parts: Path, number: int) -> tuple[int, byte
         return number, file.read_bytes()
 
 
-def begin(recording: Asked, parts: Path) -> set[int]:
-    """Make the folder ready; the numbers of the parts that are there. What belongs to another recording goes."""
-    if not _asks(recording, parts):
-        shutil.rmtree(parts, ignore_errors=True)
+def parts_folder(asked: Asked, below: Path | str) -> Path:
+    """Where the parts of what is asked for lie, and of nothing else."""
+    text = json.dumps(asked.metadata(), sort_keys=True)
+    return Path(below) / f"parts-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+
+
+def begin(asked: Asked, parts: Path) -> tuple[str, set[int]]:
+    """Make the folder ready: its token, and the numbers of the parts that are there."""
+    noted = _noted(parts)
+    if noted.get("of") != json.loads(json.dumps(asked.metadata())):
+        shutil.rmtree(parts, ignore_errors=True)  # a folder that was not begun to its end
         parts.mkdir(parents=True)
-        place(parts / PARTS_OF, json.dumps(recording.metadata()).encode())
-    return {number for number in recording.parts() if _sound(part_file(parts, number))}
+        noted = {"of": asked.metadata(), "token": uuid.uuid4().hex}
+        place(parts / PARTS_OF, json.dumps(noted).encode())
+    return noted["token"], {number for number in asked.parts() if _sound(part_file(parts, number))}
 
 
-def _asks(recording: Asked, parts: Path) -> bool:
-    """Whether the folder is there and holds parts of this very recording."""
+def _noted(parts: Path) -> dict[str, Any]:
+    """What the folder says it holds; nothing if it is none."""
     try:
-        return json.loads((parts / PARTS_OF).read_text()) == json.loads(json.dumps(recording.metadata()))
-    except (OSError, ValueError):
-        return False
+        return dict(json.loads((parts / PARTS_OF).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def part_file(parts: Path, number: int) -> Path:
@@ -156,7 +170,8 @@ def place(file: Path, content: bytes) -> None:
 
 def write(file: Path, columns: pa.Schema, content: Iterable[pa.RecordBatch]) -> None:
     """An Arrow file of record batches, all of it or nothing."""
-    unfinished = file.with_suffix(f".{os.getpid()}")
+    # Nobody else writes the whole; a part may be made twice at a time, where a node was thought to be lost.
+    unfinished = file.with_suffix(".part" if file.name == FILE_NAME else f".{os.getpid()}")
     with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, columns) as writer:
         for batch in content:
             writer.write_batch(batch)
@@ -231,5 +246,7 @@ def joined(parts: Path, recording: Asked, columns: pa.Schema) -> Iterator[pa.Rec
     for number in recording.parts():
         with pa.memory_map(str(part_file(parts, number))) as source:
             reader = pa.ipc.open_file(source)
+            if not reader.schema.equals(columns.with_metadata(reader.schema.metadata)):
+                raise ValueError(f"{part_file(parts, number)} is no part of these episodes")
             for index in range(reader.num_record_batches):
                 yield pa.RecordBatch.from_arrays(reader.get_batch(index).columns, schema=columns)

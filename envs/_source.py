@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from envs._card import file_hash
 from envs._episodes import FILE_NAME, SPLITS, schema
-from envs._recording import batches, begin, joined, part_file, place, write
+from envs._recording import batches, begin, joined, part_file, parts_folder, write
 from envs._source_file import SourceFile, fingerprint, opened
 from envs._world import World
 
@@ -88,14 +87,14 @@ def import_episodes(
 ) -> Path:
     """Import into <folder>/episodes.arrow, holding at most 64 MB of its pixels, and as much of the file's.
 
-    The same source gives the same file. Parts that a killed call left in the folder `parts` are not read again, nor
-    is a packed file unpacked again. `progress(done, total)` counts episodes. A ValueError, after which nothing is left
-    in `parts`, names the file and what is wrong with it: all columns are looked at before any pixel is read.
+    The same source gives the same file. Parts that a killed call left below `parts` are not read again, nor
+    is a packed file unpacked again. `progress(done, total)` counts episodes. A ValueError, after which none
+    are left, names the file and what is wrong with it: all columns are looked at before any pixel is read.
     """
-    path, target, parts = Path(source.path), Path(folder) / FILE_NAME, Path(parts)
+    path, target, parts = Path(source.path), Path(folder) / FILE_NAME, parts_folder(source, parts)
     if (found := fingerprint(path)) != source.fingerprint:
         raise ValueError(f"{path} has changed: its fingerprint is {found}, not {source.fingerprint}")
-    done = begin(source, parts)
+    _, done = begin(source, parts)
     try:
         with opened(path, parts) as columns:
             split = _Split(source, SourceFile(path, columns, _importable(source)))
@@ -105,7 +104,7 @@ def import_episodes(
         shutil.rmtree(parts)
         raise
     target.parent.mkdir(parents=True, exist_ok=True)
-    columns = schema(source.described(hash=_hash(path, parts), note=note))
+    columns = schema(source.described(note=note))
     write(target, columns, joined(parts, source, columns))
     shutil.rmtree(parts)
     return target
@@ -127,14 +126,6 @@ def _make_parts(split, parts, done, tell):
         write(part_file(parts, number), columns, batches(columns, values, _Pictures(split.file, rows)))
         done.add(number)
         tell(sum(len(split.part_episodes(n)) for n in done), split.source.count)
-
-
-def _hash(path: Path, parts: Path) -> str:
-    """Of the whole file, which is read once however often the import is killed."""
-    known = parts / "hash"
-    if not known.is_file():
-        place(known, file_hash(path).encode())
-    return known.read_text()
 
 
 class _Pictures:

@@ -9,36 +9,47 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from envs._card import file_hash
 from envs._world import World
 
-_BLOCK, _BLOCKS = 2**16, 66  # bytes; the first, the last and 64 between them
 _READ_BYTES = 16 * 2**20  # of pixels in the file's size, or of a packed file's content, that are held at a time
 _SENSIBLE = 1e6  # no world has states or actions of that size: it is damage
 _CHUNK_BYTES = 48 * 2**20  # of HDF5's cache: neighbouring episodes share a chunk, which is to be unpacked once
 
 
 def fingerprint(path: Path | str) -> str:
-    """Sixteen hex digits of a file's size and of 66 blocks of 64 KiB in it: cheap, and no proof that all is the same.
+    """Sixteen hex digits of a file's whole content, remembered on this machine for as long as the file stays as it is.
 
-    No such file, or a folder, is a ValueError.
+    What cannot be read as a file is a ValueError that names it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}")
-    size = path.stat().st_size
-    digest = hashlib.blake2b(str(size).encode(), digest_size=8)
-    with path.open("rb") as file:
-        for start in np.linspace(0, max(0, size - _BLOCK), _BLOCKS).astype(np.int64):
-            file.seek(int(start))
-            digest.update(file.read(_BLOCK))
-    return digest.hexdigest()
+    try:
+        if not path.is_file():
+            raise ValueError(f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}")
+        about = path.stat()
+        key = f"{path.resolve()} {about.st_size} {about.st_mtime_ns} {about.st_ino}"
+        known = _cache() / hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+        if known.is_file() and len(found := known.read_text()) == 16:
+            return found
+        found = file_hash(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    with suppress(OSError):  # then it is read again the next time
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(found)
+    return found
+
+
+def _cache() -> Path:
+    """Below the folder of this machine's copies of what lies in remote stores."""
+    return Path(os.environ.get("WM_CACHE") or Path.home() / ".cache" / "wm-study") / "fingerprints"
 
 
 @contextmanager

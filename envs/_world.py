@@ -62,6 +62,12 @@ class World(ABC):
         except ValidationError as error:
             raise ValueError("; ".join(_sentence(cls, problem) for problem in error.errors())) from None
 
+    @classmethod
+    def unlike_defaults(cls, options: Mapping[str, object]) -> dict[str, object]:
+        """`options` checked, in plain JSON, without those that have their default values: one world, one text."""
+        chosen, plain = (found.model_dump(mode="json") for found in (cls.chosen(options), cls.chosen({})))
+        return {name: value for name, value in sorted(chosen.items()) if value != plain[name]}
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         cls.name = cls.__module__.rpartition(".")[2]

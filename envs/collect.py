@@ -1,7 +1,7 @@
 """Record episodes of a world and their data card: `python -m envs.collect push_t --episodes 1000`.
 
 Parts are recorded by as many Ray tasks as there are cores; the outcome is the same to the bit with any number of them,
-and the same command goes on after a kill. Exit code 2 for bad input.
+and the same command goes on after a kill. Exit code 2 for bad input, 1 where it cannot be written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import envs
 from envs._card import markdown, write_card
+from envs._episodes import FILE_NAME, Episodes
 from envs._recording import Map, Recording, record
 
 WAIT_SECONDS = 0.2
@@ -29,7 +30,8 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0
 def over_ray(idle: Callable[[], None] = lambda: None) -> Map:
     """A map over tasks of the Ray that this process is connected to, in the order in which they end.
 
-    `idle` is called a few times a second. A task that fails raises what it raised; one whose node is lost is repeated.
+    `idle` is called a few times a second. A task that fails raises what it raised; one whose process is lost is
+    repeated, and a RuntimeError if that does not help.
     """
 
     def map(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
@@ -48,6 +50,8 @@ def over_ray(idle: Callable[[], None] = lambda: None) -> Map:
                     yield ray.get(reference)
                 except ray.exceptions.RayTaskError as error:
                     raise error.cause from error
+                except ray.exceptions.RayError as error:
+                    raise RuntimeError(f"a process that recorded is gone: {str(error).splitlines()[0]}") from error
 
     return map
 
@@ -61,7 +65,7 @@ def main(
     split: Annotated[str, typer.Option(help="train, validation or test: streams of random numbers")] = "train",
     option: Annotated[list[str] | None, typer.Option(help="name=value of the world, any number of times")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="1: without Ray; all cores otherwise")] = None,
-    folder: Annotated[Path | None, typer.Option(help="data/<world> otherwise")] = None,
+    folder: Annotated[Path | None, typer.Option(help="data/<world>/<split> otherwise")] = None,
 ) -> None:
     """Record episodes into <folder>/episodes.arrow, with a card and a sheet of pictures beside it."""
     try:
@@ -69,13 +73,32 @@ def main(
         found.render(found.sample(1, _any()), size)  # what cannot be drawn here is said before anything is started
         asked = Recording(found.name, split, episodes, steps or found.episode_steps, size, seed, options)
     except (ValueError, ImportError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from None
-    folder = folder or Path("data") / world
+        _stop(error, 2)
+    folder = folder or Path("data") / world / split
     workers = min(workers or os.cpu_count() or 1, len(asked.parts()))
-    _record(asked, folder, workers)
-    typer.echo(markdown(write_card(folder)))
+    try:
+        if not _there(asked, folder):
+            _record(asked, folder, workers)
+        typer.echo(markdown(write_card(folder)))
+    except (OSError, ValueError, RuntimeError) as error:
+        _stop(error, 1)
     typer.echo(f"written: {folder}")
+
+
+def _stop(error: Exception, code: int) -> NoReturn:
+    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    raise typer.Exit(code) from None
+
+
+def _there(asked: Recording, folder: Path) -> bool:
+    """Whether the folder holds these episodes already; a ValueError if it holds others, which are not overwritten."""
+    if not (folder / FILE_NAME).exists():
+        return False
+    found = Episodes(folder).metadata
+    if found != json.loads(json.dumps(asked.metadata())):
+        about = ", ".join(f"{key}={found.get(key)}" for key in ("world", "split", "episodes", "steps", "size", "seed"))
+        raise ValueError(f"{folder} holds other episodes ({about}); remove them or give another --folder")
+    return True
 
 
 def _any() -> Any:

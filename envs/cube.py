@@ -66,7 +66,7 @@ class Cube(World):
     together = 4
     data_note = (
         "The papers have 10,000 episodes of 200 steps of the same scripted oracle with the same noise, shown with "
-        "shadows; these are of 100 steps, drawn without."
+        "shadows; these are drawn without."
     )
     source_columns = ("qpos", "qvel", "proprio_effector_pos", "proprio_effector_yaw", "proprio_gripper_contact")
     Options: ClassVar = _Options

@@ -8,7 +8,7 @@ from envs.collect import over_ray
 from trainables import ids, pipeline
 from trainables.config import TrialConfig
 from trainables.settings import ConfigError
-from trainables.store import Store
+from trainables.store import Store, StoreError
 
 Told = Callable[[str, int, int], None]
 
@@ -16,9 +16,10 @@ Told = Callable[[str, int, int], None]
 def collect(configs: Sequence[TrialConfig], store: Store, told: Told, check: Callable[[], None]) -> None:
     """Let the store have the episodes of all `configs`; `told(what, done, total)` counts those of a data set.
 
-    `check` is called a few times a second. ConfigError if the world cannot be drawn.
+    `check` is called a few times a second. ConfigError for a world that cannot be drawn, a file that cannot be imported
+    and episodes that trials cannot use; StoreError if the processes that record keep dying.
     """
-    for key, (config, split) in _missing(configs, store).items():
+    for config, split in _missing(configs, store):
         what = f"{config.data.world}, {split}"
 
         def progress(event: dict, what: str = what) -> None:
@@ -27,10 +28,17 @@ def collect(configs: Sequence[TrialConfig], store: Store, told: Told, check: Cal
         try:
             pipeline.ensure_data(config, store, split, progress, over_ray(check))
         except (ImportError, ValueError) as error:
-            raise ConfigError(f"data: {key} ({what}): {error}") from error
+            raise ConfigError(f"data: {what}: {error}") from error
+        except RuntimeError as error:
+            raise StoreError(f"data: {what}: {error}") from error
+    for config in {ids.train_key(config): config for config in configs if config.data.source}.values():
+        try:
+            pipeline.check_episodes(config, store)
+        except ValueError as error:
+            raise ConfigError(f"data: {error}") from error
 
 
-def _missing(configs: Sequence[TrialConfig], store: Store) -> dict[str, tuple[TrialConfig, str]]:
-    """Key of every data set that is not there, with a config and the split that ask for it."""
+def _missing(configs: Sequence[TrialConfig], store: Store) -> list[tuple[TrialConfig, str]]:
+    """A config and the split of every data set that is not there."""
     wanted = {ids.data_key(config, split): (config, split) for config in configs for split in ids.SPLITS}
-    return {key: asked for key, asked in wanted.items() if store.get(key) is None}
+    return [asked for key, asked in wanted.items() if store.get(key) is None]

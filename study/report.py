@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from study.plan import Study
-from trainables import pipeline
+from trainables import ids, pipeline
 from trainables.files import read_json
 from trainables.store import Store, StoreError
 
@@ -56,7 +56,9 @@ def declaration(
 ) -> dict[str, Any]:
     """What was asked and how it is judged, for `analysis`; published values are of this world and scale, if any are."""
     sweep, at = study.sweep, _published_at(study)
-    floors = pipeline.ensure_floors(study.trials[0].config, store) if any(r["measures"] for r in records) else {}
+    judged = {trial.arm: trial.config for trial in study.trials}
+    base = judged[sweep.baseline]
+    floors = pipeline.ensure_floors(base, store) if any(record["measures"] for record in records) else {}
     measured = {name for record in records for name in record["measures"]} | {sweep.primary}
     return {
         "sweep": study.name,
@@ -75,8 +77,9 @@ def declaration(
         "measures": [value for value in pipeline.measure_values() if value["name"] in measured],
         "search": search,
         "floors": {policy: found["success"] for policy, found in floors.items()},
+        "floor_arms": [arm for arm, config in judged.items() if ids.floors_key(config) == ids.floors_key(base)],
         "floor_distances": {policy: found["distance"] for policy, found in floors.items()},
-        "data": pipeline.data_note(study.trials[0].config, store),
+        "data": pipeline.data_note(base, store),
     }
 
 

@@ -49,7 +49,10 @@ class Data(Settings):
         if isinstance(value, dict) and isinstance(value.get("source"), str) and not value.get("fingerprint"):
             from envs._source import fingerprint
 
-            return {**value, "fingerprint": fingerprint(value["source"])}
+            try:
+                return {**value, "fingerprint": fingerprint(value["source"])}
+            except ValueError as error:
+                raise ValueError(f"source: {error}; of what is done already, give data.fingerprint, too") from None
         return value
 
     @field_validator("world")
@@ -64,13 +67,16 @@ class Data(Settings):
         """Without those that have their default values, so that the same world has one id."""
         if "world" not in info.data:
             return value
-        chosen = envs.load(info.data["world"]).chosen(value)
-        return dict(sorted(chosen.model_dump(mode="json", exclude_defaults=True).items()))
+        return envs.load(info.data["world"]).unlike_defaults(value)
 
     @model_validator(mode="after")
     def _can_be_imported(self) -> Data:
         if self.source and not envs.load(self.world).source_columns:
             raise ValueError(f"source: there is no public file to import for the world {self.world!r}")
+        if self.source and self.options:
+            raise ValueError(
+                "options: the episodes of a source look as they do; protocol.look changes what planning sees"
+            )
         return self
 
     def load(self, look: Mapping[str, Any] | None = None) -> envs.World:
@@ -204,9 +210,11 @@ class TrialConfig(Settings):
             return
         _at_most("history + rollout", "env steps", rollout, data.steps, "data.steps")
         _at_most("protocol.offset", "env steps with those before the start", task, data.steps, "data.steps")
-        clips, starts = data.episodes * (data.steps + 1 - clip), data.held_out * (data.steps + 1 - task)
+        setting = "episodes" if protocol.split == "train" else "held_out"
+        count, clips = getattr(data, setting), data.episodes * (data.steps + 1 - clip)
+        starts = count * (data.steps + 1 - task)
         _at_most("optim.batch", "clips", self.optim.batch, clips, f"clips of data.episodes={data.episodes}")
-        _at_most("protocol.tasks", "tasks", protocol.tasks, starts, f"starts of data.held_out={data.held_out}")
+        _at_most("protocol.tasks", "tasks", protocol.tasks, starts, f"starts of data.{setting}={count}")
 
 
 def _at_most(setting: str, what: str, value: int, limit: int, of: str) -> None:

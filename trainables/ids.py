@@ -75,7 +75,7 @@ def train_key(config: TrialConfig) -> str:
 
 def measure_key(config: TrialConfig, name: str) -> str:
     """`train/<id>/measures/<name>-<id>` of one measure's values on that checkpoint."""
-    plugin, uses = plugins.load("measures", name), _without_added(config.model_dump(include=set(_uses(name))))
+    plugin, uses = plugins.load("measures", name), _judged(config, set(_uses(name)))
     content = {"recipe": plugin.VERSION, "measure": config.measures[name].model_dump(), **uses}
     content["data"] = list(judged_data(config).values())
     return f"{train_key(config)}/measures/{name}-{digest(content)}"
@@ -83,13 +83,26 @@ def measure_key(config: TrialConfig, name: str) -> str:
 
 def floors_key(config: TrialConfig) -> str:
     """`floors/<id>` of what becomes of policies without a model on the same tasks."""
-    part = _without_added(config.model_dump(include={"protocol", "frameskip"}))
+    part = _judged(config, {"protocol", "frameskip"})
+    part["protocol"].pop("look", None)  # policies without a model see nothing
     return "floors/" + digest({"recipe": 2, "data": data_key(config, config.protocol.split), **part})
 
 
 def _uses(name: str) -> tuple[str, ...]:
     """Parts of the config, beside its own settings, that a measure depends on."""
     return plugins.load("measures", name).USES
+
+
+def _judged(config: TrialConfig, parts: set[str]) -> dict[str, Any]:
+    """Parts of a config, the protocol by what it does: its name is a label, and "strict" in every hash."""
+    found = config.model_dump(include=parts)
+    if "protocol" in found:
+        look, options = config.data.load(config.protocol.look), config.data.load()
+        seen, plain = (world.options.model_dump(mode="json") for world in (look, options))
+        found["protocol"] |= {"name": "strict", "look": {key: seen[key] for key in seen if seen[key] != plain[key]}}
+        if config.protocol.context == config.history:
+            found["protocol"]["context"] = None
+    return _without_added(found)
 
 
 def _without_added(part: dict[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,8 @@ from trainables.settings import ConfigError
 
 FIXED = {"scale": "--scale", "data.world": "--world"}  # everything else hangs on these two
 OPEN = ("data.options", "protocol.look")  # whose names are the world's
-SEVERAL = (
-    "method",
-    "encoder",
-    "predictor.size",
-    "protocol",
-)  # what stands for several settings; a method may bring an encoder
+# What stands for several settings; a method may bring an encoder.
+SEVERAL = ("method", "encoder", "predictor.size", "protocol", "data.source")
 
 
 def base_config(method: str, world: str, scale: str) -> TrialConfig:
@@ -53,14 +49,18 @@ def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
     """
     tree = config.model_dump()
     for path in sorted(changes, key=_order):
-        if path in FIXED:
-            raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
+        _check_path(path)
         _join(tree, path)
         for part, chosen in _expand(tree, path, changes[path]).items():
             _put(tree, part, chosen)
         _honest_size(tree, path)
     _honest_protocol(tree)
     return _check(tree)
+
+
+def _check_path(path: str) -> None:
+    if path in FIXED:
+        raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
 
 
 def _order(path: str) -> tuple[int, int, str]:
@@ -158,11 +158,13 @@ def _protocol(tree: dict, name: str) -> dict[str, Any]:
 
 
 def _honest_protocol(tree: dict) -> None:
-    name = tree["protocol"]["name"]
-    if name != CUSTOM and name in plugins.names("protocols"):
-        flat = dict(_leaves(tree, ""))
-        if any(flat[path] != value for path, value in _protocol(tree, name).items()):
-            tree["protocol"]["name"] = CUSTOM
+    """What is no protocol, or no data, at all is for the config to refuse."""
+    if not isinstance(tree["protocol"], dict) or not isinstance(tree["data"], dict):
+        return
+    name, flat = tree["protocol"].get("name"), dict(_leaves(tree, ""))
+    fixed = _protocol(tree, name) if name in plugins.names("protocols") else {}
+    if any(flat.get(path) != value for path, value in fixed.items()):
+        tree["protocol"]["name"] = CUSTOM
 
 
 def _put(tree: dict, path: str, value: Any) -> None:

@@ -18,6 +18,7 @@ from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
 from trainables.monitors import Watch
 from trainables.paths import flatten
+from trainables.settings import ROLLOUT_BLOCKS
 from trainables.store import Store, StoreError, TakenOverError
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def run_trial(
     tell = progress or (lambda event: None)
     data = {split: ensure_data(config, store, split, tell) for split in ids.SPLITS}
     if store.get(ids.train_key(config)) is None:
-        _check_tasks(config, data)
+        check_episodes(config, store)
     checkpoint = _ensure_checkpoint(config, store, data, tell, train, watch)
     if read_json(checkpoint / "result.json")["status"] == "ok":
         if (lacking := _unmeasured(config, store)) and store.get(ids.train_key(config), whole=True) is None:
@@ -83,7 +84,7 @@ def ensure_data(
 
 def _obtain(config: TrialConfig, split: str, out: Path, tell: Callable | None, map: Callable | None) -> None:
     """Write episodes into the folder `out`; parts of them lie beside it."""
-    data, parts = config.data, out.parent / "parts"
+    data, parts = config.data, out.parent
     if data.source:
         from envs._source import Source, import_episodes
 
@@ -96,6 +97,19 @@ def _obtain(config: TrialConfig, split: str, out: Path, tell: Callable | None, m
     count = data.episodes if split == "train" else data.held_out
     recording = Recording(data.world, split, count, data.steps, data.image_size, data.seed, data.options)
     record(recording, out, parts=parts, progress=tell, **({"map": map} if map else {}))
+
+
+def check_episodes(config: TrialConfig, store: Store) -> None:
+    """ValueError before anything is trained if the episodes are too few or too short for what is asked of them."""
+    from envs._episodes import Clips, Episodes
+    from trainables.planning import choose_tasks
+
+    episodes = {split: Episodes(store.get(ids.data_key(config, split))) for split in ids.SPLITS}
+    choose_tasks(config.data.load(), episodes[config.protocol.split], config.protocol)
+    Clips(episodes[ids.judging_split(config)], config.history + ROLLOUT_BLOCKS, config.frameskip)
+    clips = Clips(episodes["train"], config.history + 1, config.frameskip)
+    if len(clips) < config.optim.batch:
+        raise ValueError(f"optim.batch={config.optim.batch} is more than the {len(clips)} clips of the training set")
 
 
 def data_note(config: TrialConfig, store: Store) -> str:
@@ -242,14 +256,6 @@ def _ensure_measure(
         write_json(out / "values.json", content)
 
     return _ensure(store, ids.measure_key(config, name), make)
-
-
-def _check_tasks(config: TrialConfig, data: dict[str, Path]) -> None:
-    """ValueError before anything is trained if the episodes hold too few unsolved starts to plan from."""
-    from envs._episodes import Episodes
-    from trainables.planning import choose_tasks
-
-    choose_tasks(config.data.load(), Episodes(data[config.protocol.split]), config.protocol)
 
 
 def _map(function: Callable, items: Any) -> list:

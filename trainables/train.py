@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trainables import pipeline
+from trainables import ids, pipeline
 from trainables.paths import assign_all, base_config, parse_settings
 from trainables.remote import open_store
 from trainables.settings import ConfigError
@@ -32,7 +32,16 @@ def main(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     with _bar() as bar:
-        record = pipeline.run_trial(config, shelf, progress=_shown(bar))
+        shown = _shown(bar)
+        try:
+            for split in ids.SPLITS:
+                pipeline.ensure_data(config, shelf, split, shown)
+            pipeline.check_episodes(config, shelf)
+        except (ImportError, ValueError) as error:
+            bar.stop()
+            typer.echo(f"error: data: {error}", err=True)
+            raise typer.Exit(2) from None
+        record = pipeline.run_trial(config, shelf, progress=shown)
     floors = pipeline.ensure_floors(config, shelf)
     for name, value in {"trial": record["trial"], "status": record["status"], **record["measures"]}.items():
         typer.echo(f"{name:28} {value:.4g}" if isinstance(value, float) else f"{name:28} {value}")

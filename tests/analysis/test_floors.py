@@ -33,11 +33,27 @@ def test_distances_have_intervals_in_their_own_unit():
     rng = np.random.default_rng(0)
     task = rng.gamma(2, 10, 100)
     arm, floor = task * 0.5 + rng.normal(0, 1, (3, 100)), task + rng.normal(0, 1, (5, 100))
-    found = statistics.floor_difference(arm, floor)
+    found = statistics.floor_difference(arm, floor, rate=False)
     assert found.mean == pytest.approx(-task.mean() / 2, abs=0.5)
     assert found.high < 0
-    thousand = statistics.floor_difference(1000 * arm, 1000 * floor)
+    thousand = statistics.floor_difference(1000 * arm, 1000 * floor, rate=False)
     assert np.allclose(thousand, 1000 * np.array(found))
+
+
+def test_nothing_solved_on_either_side_is_no_certainty():
+    found = statistics.floor_difference(np.zeros((3, 100)), np.zeros((5, 100)))
+    assert found.mean == 0 and -0.05 < found.low < -0.01 and 0.01 < found.high < 0.05
+    found = statistics.floor_difference(np.ones((3, 10)), np.zeros((5, 10)))
+    assert found.high == 1 and found.low > 0.5
+    found = statistics.floor_difference(np.full((3, 100), 7.0), np.full((5, 100), 7.0), rate=False)
+    assert found.low < 0 < found.high
+
+
+def test_an_arm_of_other_tasks_is_not_compared_with_the_floors(make_study, make_record):
+    records = parse([make_record(arm, seed) for arm in ("small", "base") for seed in range(3)])
+    study = Study.model_validate(make_study(floor_arms=["small"]))
+    assert [row["arm"] for row in floors.differences(study, records)] == ["small"]
+    assert "The floors are of other tasks than those of tiny, base." in floors.block(study, records)[-1]
 
 
 def test_the_table_shows_every_arm_against_every_floor(make_study, make_record):

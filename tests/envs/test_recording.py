@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import envs
 from envs import _recording
 from envs._card import write_card
 from envs._episodes import Episodes
-from envs._recording import Recording, make_part, record
+from envs._recording import Recording, make_part, parts_folder, record
 
 ASKED = Recording("two_room", "train", episodes=100, steps=6, size=16, seed=0)
 
@@ -38,19 +39,51 @@ def test_a_part_made_out_of_reach_of_the_folder_is_given_back(whole, tmp_path):
 
     def map(function, items):
         recording = pickle.loads(pickle.dumps(function.args[0]))
-        return [make_part(recording, elsewhere, item) for item in items]
+        return [make_part(recording, elsewhere, function.args[2], item) for item in items]
 
     assert record(ASKED, tmp_path, map=map).read_bytes() == whole
     assert not elsewhere.exists()
 
 
 def test_a_folder_of_other_parts_is_not_mistaken_for_this_one(whole, tmp_path):
-    """Another node may have a folder of that name, which is not ours."""
-    other = Recording("two_room", "train", episodes=100, steps=6, size=16, seed=1)
-    _recording.begin(other, tmp_path / "parts")
-    number, content = make_part(ASKED, tmp_path / "parts", 1)
+    """Another node may have a folder of that name, which a driver left that was killed there."""
+    folder = parts_folder(ASKED, tmp_path)
+    theirs, _ = _recording.begin(ASKED, folder)
+    number, content = make_part(ASKED, folder, "ours", 1)
     assert number == 1 and content is not None
+    assert not list(folder.glob("*.arrow"))
+    assert make_part(ASKED, folder, theirs, 1) == (1, None)
     assert record(ASKED, tmp_path).read_bytes() == whole
+
+
+def test_two_recordings_into_one_folder_do_not_mix(whole, tmp_path):
+    other = Recording("two_room", "test", episodes=100, steps=6, size=16, seed=0)
+    alone = record(other, tmp_path / "alone").read_bytes()
+
+    def map(function, items):
+        for item in items[:2]:
+            yield function(item)
+        assert record(other, tmp_path).read_bytes() == alone
+        for item in items[2:]:
+            yield function(item)
+
+    assert record(ASKED, tmp_path, map=map).read_bytes() == whole
+
+
+def test_what_else_lies_in_the_folder_stays(tmp_path):
+    kept = tmp_path / "parts" / "notes.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    record(ASKED, tmp_path)
+    assert kept.read_text() == "mine"
+
+
+def test_a_part_of_other_columns_is_not_joined(tmp_path):
+    interrupted(ASKED, tmp_path, after=4)
+    record(Recording(**{**vars(ASKED), "size": 8}), tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "episodes.arrow", parts_folder(ASKED, tmp_path) / "000001.arrow")
+    with pytest.raises(ValueError, match="is no part of these episodes"):
+        record(ASKED, tmp_path)
 
 
 def interrupted(asked, folder, after):
@@ -77,13 +110,13 @@ def test_what_a_killed_call_made_is_not_made_again(whole, tmp_path):
     assert record(ASKED, tmp_path, map=map, progress=lambda *now: seen.append(now)).read_bytes() == whole
     assert made == [2, 3]
     assert seen == [(96, 100), (100, 100)]
-    assert not (tmp_path / "parts").exists()
+    assert not list(tmp_path.glob("parts-*"))
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "unfinished"])
 def test_a_part_that_is_not_whole_is_made_again(whole, tmp_path, damage):
     interrupted(ASKED, tmp_path, after=2)
-    part = tmp_path / "parts" / "000001.arrow"
+    part = parts_folder(ASKED, tmp_path) / "000001.arrow"
     content = part.read_bytes()
     part.write_bytes({"cut": content[:-100], "empty": b"", "unfinished": content[: len(content) // 2]}[damage])
     assert record(ASKED, tmp_path).read_bytes() == whole
@@ -124,12 +157,12 @@ def test_the_command_gives_the_same_hash_with_one_and_four_workers_and_after_a_k
     one = (tmp_path / "one" / "episodes.arrow").read_bytes()
     killed = collect(*SMALL, "--workers", 4, folder=tmp_path / "four", wait=False)
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "four").glob("parts/*.arrow")) and time.monotonic() < deadline:
+    while not list((tmp_path / "four").glob("parts-*/*.arrow")) and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert not (tmp_path / "four" / "episodes.arrow").exists()
-    left = {part.name: part.stat().st_mtime_ns for part in (tmp_path / "four" / "parts").glob("*.arrow")}
+    left = {part.name: part.stat().st_mtime_ns for part in (tmp_path / "four").glob("parts-*/*.arrow")}
     assert left
     code, _, err = collect(*SMALL, "--workers", 4, folder=tmp_path / "four")
     assert code == 0, err
@@ -153,6 +186,22 @@ def test_bad_input_is_one_line_and_exit_code_two(tmp_path, arguments, message):
     assert (code, out) == (2, "")
     assert message in err and len(err.splitlines()) == 1
     assert not (tmp_path / "none").exists()
+
+
+def test_the_command_overwrites_no_other_episodes_and_repeats_nothing(tmp_path):
+    assert collect("single_dot", "--episodes", 3, "--size", 8, folder=tmp_path)[0] == 0
+    before = (tmp_path / "episodes.arrow").stat().st_mtime_ns
+    code, out, _ = collect("single_dot", "--episodes", 3, "--size", 8, folder=tmp_path)
+    assert code == 0 and "3 episodes, 51 frames" in out
+    code, _, err = collect("single_dot", "--episodes", 3, "--size", 8, "--seed", 1, folder=tmp_path)
+    assert code == 1 and "holds other episodes (world=single_dot, split=train, episodes=3" in err
+    assert (tmp_path / "episodes.arrow").stat().st_mtime_ns == before
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_a_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = collect("single_dot", "--episodes", 2, "--size", 8, "--workers", 1, folder=tmp_path / "file")
+    assert code == 1 and "error: " in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize("world", [envs.load(name) for name in envs.names()], ids=envs.names())

@@ -61,7 +61,7 @@ def test_a_world_that_cannot_be_drawn_stops_the_study_in_words(config, here, tmp
         raise ImportError("drawing needs EGL: apt-get install libegl1")
 
     monkeypatch.setattr(type(envs.load("two_room")), "draw", draw)
-    with pytest.raises(ConfigError, match=r"\(two_room, train\): drawing needs EGL: apt-get install libegl1"):
+    with pytest.raises(ConfigError, match="data: two_room, train: drawing needs EGL: apt-get install libegl1"):
         collect.collect([config], Store(tmp_path), lambda *now: None, lambda: None)
 
 

@@ -8,7 +8,7 @@ import envs
 from envs._episodes import Episodes
 from trainables import ids, pipeline, plugins
 from trainables.files import read_json
-from trainables.paths import assign, base_config
+from trainables.paths import assign, assign_all, base_config
 from trainables.settings import ConfigError
 from trainables.store import Store
 
@@ -127,6 +127,34 @@ def test_the_id_goes_by_the_content_and_not_by_the_place(imported, tmp_path):
     assert ids.train_key(moved) == ids.train_key(config)
     assert changed.data.fingerprint != config.data.fingerprint
     assert ids.train_key(changed) != ids.train_key(config)
+
+
+def test_what_is_known_by_its_fingerprint_needs_no_file(imported, tmp_path):
+    config, _ = imported
+    (tmp_path / "tworoom.h5").unlink()
+    with pytest.raises(ConfigError, match=r"there is no file .*; of what is done already, give data\.fingerprint"):
+        assign(LOCAL, "data.source", config.data.source)
+    known = {"data.source": config.data.source, "data.fingerprint": config.data.fingerprint}
+    assert assign_all(config, known) == config
+
+
+def test_options_of_a_file_s_episodes_are_refused(imported):
+    with pytest.raises(ConfigError, match=r"options: the episodes of a source look as they do; protocol\.look"):
+        assign(imported[0], "data.options.background", "blue")
+
+
+def test_episodes_too_short_for_what_is_measured_are_refused_before_training(imported):
+    config, store = imported
+    long = assign_all(config, {"protocol.earlier_rows": 0, "protocol.offset": 20, "frameskip": 15})
+    for split in ids.SPLITS:
+        pipeline.ensure_data(long, store, split)
+    with pytest.raises(ValueError, match="no episode is long enough for 6 frames, 15 steps apart"):
+        pipeline.check_episodes(long, store)
+
+
+def test_a_colour_has_one_name_in_ids():
+    white, same = (assign(LOCAL, "data.options.background", name) for name in ("white", "#FFFFFF"))
+    assert white == same == LOCAL
 
 
 def test_a_stored_config_needs_its_file_no_more(imported, tmp_path):

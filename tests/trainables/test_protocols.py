@@ -89,6 +89,54 @@ def test_a_protocol_that_cannot_be_is_refused(tiny, sets, message):
         assign_all(tiny("smwm"), sets)
 
 
+@pytest.mark.parametrize(
+    "sets",
+    [
+        {"protocol": 5},
+        {"protocol": None},
+        {"protocol": "custom"},
+        {"protocol": {"name": "smwm"}},
+        {"data": 5},
+        {"protocol": "smwm", "planner": None},
+        {"protocol.name": 5},
+        {"protocol.look": 5},
+    ],
+)
+def test_what_is_no_protocol_at_all_is_refused_in_words(tiny, sets):
+    with pytest.raises(ConfigError):
+        assign_all(tiny("smwm"), sets)
+
+
+def test_a_name_is_no_part_of_an_id_and_neither_is_what_changes_nothing():
+    base = base_config("smwm", "push_t", "local")
+    keys = lambda **sets: (  # noqa: E731
+        ids.measure_key(assign_all(base, {k.replace("__", "."): v for k, v in sets.items()}), "success_rate")
+    )
+    assert keys(protocol="lewm_v1") == keys(protocol="lewm_v3") != keys(protocol="lewm_code")
+    assert keys(protocol__look__noise=8) == keys(protocol__look__noise=8.0) != keys()
+    assert (
+        keys(protocol__look__background="white") == keys(protocol__look__noise=0) == keys() == keys(protocol__context=1)
+    )
+    assert ids.floors_key(assign(base, "protocol.look.noise", 8)) == ids.floors_key(base)
+
+
+def test_the_table_says_what_a_protocol_does(tiny):
+    from analysis.captions import protocol
+    from analysis.records import parse
+    from trainables.paths import flatten
+
+    def said(config):
+        return protocol(parse([{"trial": "", "arm": "a", "seed": 0, "status": "ok", "config": flatten(config)}]))
+
+    config = base_config("smwm", "two_room", "local")
+    assert said(config) == "strict, test split, 100 tasks, goal 25 env steps ahead, at most 50 steps"
+    assert said(assign(config, "protocol", "smwm")) == (
+        "smwm, test split, 100 tasks, goal 24 env steps ahead, at most 50 steps, solved starts kept, "
+        "plans not clipped to the action bounds"
+    )
+    assert said(assign(config, "protocol.look.noise", 8)).endswith(", seen with noise 8")
+
+
 def test_the_papers_protocols_are_refused_where_the_papers_do_not_plan():
     with pytest.raises(ConfigError, match="protocol: the papers do not plan in the world 'single_dot'"):
         assign(base_config("smwm", "single_dot", "local"), "protocol", "smwm")

@@ -18,7 +18,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "terms.sigreg": {"projections": 128, "weight": 0.01},
 }
 
-# What a world needs beside, by path, found on validation tasks (LOG.md). Torques act on velocities, which one frame
+# What a world needs beside, by path (LOG.md says how it was found). Torques act on velocities, which one frame
 # does not show; Cube is slow to record.
 WORLDS: dict[str, dict[str, Any]] = {
     "push_t": {"data.episodes": 1000, "optim.steps": 2000},
