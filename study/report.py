@@ -112,6 +112,6 @@ def _earlier_seeds(file: Path) -> list[int]:
 
 
 def _published_at(study: Study) -> tuple[str, str] | None:
-    """The (world, scale) of the published values to show: this study's own, else any."""
-    here = (study.world, study.scale)
-    return here if here in study.sweep.published else next(iter(study.sweep.published), None)
+    """The (world, scale) of the published values to show: this study's own, else of its world, else any."""
+    near = lambda at: (at != (study.world, study.scale), at[0] != study.world)  # noqa: E731
+    return min(study.sweep.published, key=near, default=None)
