@@ -73,9 +73,8 @@ def ensure_data(
     from envs._card import write_card
 
     def make(out: Path) -> None:
-        tell = progress and (
-            lambda done, total: progress({"phase": "data", "split": split, "done": done, "total": total})
-        )
+        about = {"phase": "data", "split": split}
+        tell = progress and (lambda done, total: progress({**about, "done": done, "total": total}))
         _obtain(config, split, out, tell, map)
         write_card(out)
 
@@ -107,9 +106,8 @@ def check_episodes(config: TrialConfig, store: Store) -> None:
     episodes = {split: Episodes(store.get(ids.data_key(config, split))) for split in ids.SPLITS}
     choose_tasks(config.data.load(), episodes[config.protocol.split], config.protocol)
     Clips(episodes[ids.judging_split(config)], config.history + ROLLOUT_BLOCKS, config.frameskip)
-    clips = Clips(episodes["train"], config.history + 1, config.frameskip)
-    if len(clips) < config.optim.batch:
-        raise ValueError(f"optim.batch={config.optim.batch} is more than the {len(clips)} clips of the training set")
+    if (clips := len(Clips(episodes["train"], config.history + 1, config.frameskip))) < config.optim.batch:
+        raise ValueError(f"optim.batch={config.optim.batch} is more than the {clips} clips of the training set")
 
 
 def data_note(config: TrialConfig, store: Store) -> str:
