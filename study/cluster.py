@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from study import interrupts
@@ -98,6 +99,7 @@ def cluster(address: str | None) -> Iterator[Joined]:
     finally:
         with interrupts.shielded():
             ray.shutdown()
+            _end_late(scratch)
             shutil.rmtree(scratch, ignore_errors=True)
             _remove_dead()  # again: what a killed driver had started may have written a little longer than it lived
 
@@ -252,6 +254,20 @@ def _read_autoscaler() -> dict[str, Any] | None:
     there = NodeAffinitySchedulingStrategy(head, soft=False)
     text = ray.get(ray.remote(read).options(num_cpus=0, scheduling_strategy=there).remote())
     return text and yaml.safe_load(text)
+
+
+def _end_late(scratch: Path) -> None:
+    """End the workers that were about to start when Ray ended: they would make their folders anew in the scratch."""
+    mine = psutil.Process()
+    late = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if process != mine and any(str(scratch) in part for part in process.info["cmdline"] or ())
+    ]
+    for process in late:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(late, timeout=PROBE_SECONDS)
 
 
 def _remove_dead() -> None:

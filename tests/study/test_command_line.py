@@ -40,7 +40,7 @@ BAD = {
     "an empty store": ((*SWEEP, "--store", ""), ["store: ''"]),
     "a world that is not there yet": (
         (*SWEEP, "--scale", "gpu"),
-        ["world: 'nowhere', which predictor_size uses at scale gpu, is not there; give --world, one of single_dot"],
+        ["world: 'nowhere', which predictor_size uses at scale gpu, is not there; give --world, one of cube"],
     ),
     "a tracking server of no known kind": (
         (*SWEEP, "--tracking-uri", "ftp://x"),
