@@ -149,6 +149,7 @@ def _noted(parts: Path) -> dict[str, Any]:
 
 
 def part_file(parts: Path, number: int) -> Path:
+    """Where a part lies in their folder."""
     return parts / f"{number:06}.arrow"
 
 

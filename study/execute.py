@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,7 +86,7 @@ def execute(
     with cluster(address) as joined:
         sharing = Sharing(store, joined.has_gpus, joined.cards)
         joined.check_fits(source.configs, sharing.share)
-        collect(source.configs, store, partial(_collecting, listeners), check)
+        collect(source.configs, store, lambda *now: [one.collecting(*now) for one in listeners], check)
         asked = Asked(source, store, joined, sharing)
         tuner = tune.Tuner(
             tune.with_resources(trial, _resources),
@@ -112,11 +111,6 @@ def execute(
         except (TuneError, OSError) as error:  # Tune wraps what the source and the listeners raise
             check_written(error)
             raise
-
-
-def _collecting(listeners: Sequence[Listener], what: str, done: int, total: int) -> None:
-    for listener in listeners:
-        listener.collecting(what, done, total)
 
 
 class Asked:
