@@ -22,7 +22,7 @@ SIZES: dict[str, dict[str, Any]] = {
 # does not show; Cube is slow to record.
 WORLDS: dict[str, dict[str, Any]] = {
     "push_t": {"data.episodes": 1000, "optim.steps": 2000},
-    "reacher": {"data.episodes": 1000, "data.image_size": 32, "optim.steps": 3000, "history": 3},
+    "reacher": {"data.episodes": 1000, "data.image_size": 32, "optim.steps": 2600, "history": 3},
     "cube": {"data.episodes": 300, "data.held_out": 50, "optim.steps": 2000},
 }
 
