@@ -55,7 +55,7 @@ def main(
 def step_seconds(config: TrialConfig, data: dict[str, Path], steps: int) -> float:
     """Processor seconds per update on one thread."""
     torch.set_num_threads(1)
-    clips = Clips(Episodes(data["train"]), config.history + 1, config.frameskip)
+    clips = Clips(Episodes(data["train"]), config.clip, config.frameskip)
     run = training.Run(assign_all(config, {"optim.steps": 1000}), clips, Episodes(data["validation"]))
     for _ in range(3):
         run.advance()

@@ -36,10 +36,12 @@ class Sharing:
         """In sixteenths, from 1/16 to 1; 0 where there are no GPUs.
 
         A whole one for several workers, for NCCL refuses two of a trial on one GPU, and for a trial that has crashed
-        for want of memory.
+        for want of memory; what the config says, where it does.
         """
         if not self._has_gpus():
             return 0.0
+        if config.gpu_share is not None:
+            return config.gpu_share
         key = ids.train_key(config), self._cards()
         if key not in self._shares:
             self._shares[key] = self._fresh(config)

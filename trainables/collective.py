@@ -1,10 +1,11 @@
-"""Statistics over the global batch: a differentiable all-reduce, the mean over workers, and BatchNorm on top of it."""
+"""The global batch: gradients averaged by DistributedDataParallel, and a differentiable all-reduce for statistics."""
 
 from __future__ import annotations
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 def workers() -> int:
@@ -39,29 +40,39 @@ def batch_mean(x: Tensor) -> Tensor:
     return mean if workers() == 1 else _AllReduceSum.apply(mean) / workers()
 
 
-def average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Replace each worker's gradients by their mean, in one message."""
+def distributed(module: nn.Module, partly_unused: bool = False) -> nn.Module:
+    """`module`, with the gradients of its outputs averaged over workers; `partly_unused`: some weights may get none."""
     if workers() == 1:
-        return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= workers()
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
+        return module
+    return DistributedDataParallel(
+        module, broadcast_buffers=False, find_unused_parameters=partly_unused, gradient_as_bucket_view=True
+    )
 
 
 class GlobalBatchNorm(nn.BatchNorm1d):
     """BatchNorm1d over (N, C) with the statistics of all workers' rows (SyncBatchNorm refuses CPUs)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if not self.training or workers() == 1 else _normalised(self, x)
+
+
+class GlobalBatchNorm2d(nn.BatchNorm2d):
+    """The same over (N, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training or workers() == 1:
             return super().forward(x)
-        mean = batch_mean(x)
-        variance = batch_mean((x - mean).square())
-        rows = x.shape[0] * workers()
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * rows / (rows - 1), self.momentum)
-        return (x - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        places = x.movedim(1, -1)
+        return _normalised(self, places.flatten(0, -2)).view(places.shape).movedim(-1, 1)
+
+
+def _normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """x (N, C) by the statistics of all workers' rows, which become part of the running ones."""
+    mean = batch_mean(x)
+    variance = batch_mean((x - mean).square())
+    rows = x.shape[0] * workers()
+    with torch.no_grad():
+        norm.num_batches_tracked += 1
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * rows / (rows - 1), norm.momentum)
+    return (x - mean) * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias

@@ -90,6 +90,7 @@ class Projector(Settings):
     dim: int = Field(ge=2)  # D, the latent's size
     width: int = Field(ge=2)  # hidden units
     norm: Literal["batch", "none"] = "batch"  # LeWM and SMWM use batch
+    identity: bool = False  # no projector at all: the latent is what the encoder says (DINO-WM), and D its features
 
 
 class Optim(Settings):
@@ -146,9 +147,11 @@ class TrialConfig(Settings):
     optim: Optim
     seed: int = Field(default=0, ge=0)  # weights, batches, dropout, SIGReg directions
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast where the device has it
+    compile: Literal["inductor", "aot_eager"] | None = None  # torch.compile's backend for training; None: eager
     threads: int = Field(default=1, ge=1)  # torch threads on a CPU
     executor: Literal["trial", "train"] = "trial"  # inside the Tune trial, or Ray Train workers
     workers: int = Field(default=1, ge=1)  # Ray Train workers, each with an equal share of the batch
+    gpu_share: float | None = Field(default=None, gt=0, le=1)  # of a GPU per worker; None: by what is measured
     encoder: Encoder
     predictor: Predictor
     terms: dict[str, Term] = Field(min_length=1)  # the objective: their weighted sum
@@ -168,24 +171,47 @@ class TrialConfig(Settings):
     def _fits(self) -> TrialConfig:
         plugins.require("scale", self.scale, plugins.names("scales"))
         plugins.require("method", self.method, plugins.names("methods"))
-        if self.workers > 1 and self.executor != "train":
-            raise ValueError(f"workers={self.workers} needs executor=train")
-        if self.optim.batch % self.workers:
-            raise ValueError(f"optim.batch={self.optim.batch} does not divide among workers={self.workers}")
-        if not any(term.weight for term in self.terms.values()):
-            raise ValueError("terms: every weight is zero, nothing would be trained")
         if self.data.image_size % getattr(self.encoder, "patch", 1):
             raise ValueError(
                 f"encoder.patch={self.encoder.patch} does not divide data.image_size={self.data.image_size}"
             )
+        self._runs_on_workers()
+        self._objective_fits()
         self._looks_fit()
         self._fits_the_episodes()
         return self
 
     @property
+    def clip(self) -> int:
+        """Frames of a training clip: the history, and those that come after it for the term that needs the most."""
+        return self.history + max(getattr(term, "ahead", 1) for term in self.terms.values())
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the encoder is not trained, so that its features can be kept."""
+        return getattr(self.encoder, "frozen", False)
+
+    @property
     def context(self) -> int:
         """Frames that planning sees."""
         return self.protocol.context or self.history
+
+    def _runs_on_workers(self) -> None:
+        if self.workers > 1 and self.executor != "train":
+            raise ValueError(f"workers={self.workers} needs executor=train")
+        if self.optim.batch % self.workers:
+            raise ValueError(f"optim.batch={self.optim.batch} does not divide among workers={self.workers}")
+        if self.workers > 1 and self.gpu_share not in (None, 1.0):
+            raise ValueError(
+                f"gpu_share={self.gpu_share}: several workers of a trial need a whole GPU each, as NCCL does"
+            )
+
+    def _objective_fits(self) -> None:
+        if not any(term.weight for term in self.terms.values()):
+            raise ValueError("terms: every weight is zero, nothing would be trained")
+        needy = [name for name, term in self.terms.items() if getattr(term, "pixels", False)]
+        if self.frozen and needy:
+            raise ValueError(f"terms.{needy[0]}: needs the frames, of a frozen encoder there are the features alone")
 
     def _looks_fit(self) -> None:
         world, look = envs.load(self.data.world), self.protocol.look
@@ -200,7 +226,7 @@ class TrialConfig(Settings):
 
     def _fits_the_episodes(self) -> None:
         data, protocol, back = self.data, self.protocol, (self.history - 1) * self.frameskip
-        clip, rollout = back + self.frameskip, back + ROLLOUT_BLOCKS * self.frameskip
+        clip, rollout = (self.clip - 1) * self.frameskip, back + ROLLOUT_BLOCKS * self.frameskip
         task = protocol.earlier_rows + protocol.offset - protocol.early
         seen = (self.context - 1) * self.frameskip
         if self.context > self.history:
@@ -209,6 +235,8 @@ class TrialConfig(Settings):
         if data.source:  # its episodes have lengths of their own
             return
         _at_most("history + rollout", "env steps", rollout, data.steps, "data.steps")
+        longest = max(self.terms, key=lambda name: getattr(self.terms[name], "ahead", 1))
+        _at_most(f"terms.{longest}", f"env steps in clips of {self.clip} frames", clip, data.steps, "data.steps")
         _at_most("protocol.offset", "env steps with those before the start", task, data.steps, "data.steps")
         setting = "episodes" if protocol.split == "train" else "held_out"
         count, clips = getattr(data, setting), data.episodes * (data.steps + 1 - clip)

@@ -21,10 +21,12 @@ ADDED: dict[str, Any] = {
     "protocol.clip": True,
     "protocol.context": None,
     "protocol.look": {},
+    "projector.identity": False,
+    "compile": None,
 }
 
 # What says where or under which name a trial runs, or how it is judged, is no part of what was trained.
-_NOT_TRAINED = {"scale", "method", "executor", "workers", "planner", "protocol", "measures", "data"}
+_NOT_TRAINED = {"scale", "method", "executor", "workers", "gpu_share", "planner", "protocol", "measures", "data"}
 SPLITS = ("train", "validation", "test")
 
 

@@ -55,12 +55,13 @@ class WorldModel(nn.Module):
         self.history, block = config.history, action_dim * config.frameskip
         dim = config.projector.dim
         self.encoder = plugins.load("encoders", config.encoder.name).build(config.encoder, config.data.image_size)
-        self.projector = Mlp(self.encoder.features, config.projector)
+        self.projector = _projector(self.encoder.features, config.projector)
         self.action_encoder = _action_encoder(block, config.action_width)
         predictor = plugins.load("predictors", config.predictor.name)
-        self.predictor = predictor.build(config.predictor, dim, config.action_width, config.history)
-        self.prediction_projector = Mlp(dim, config.projector)
-        dims = Dims(latent=self.encoder.patches * dim, action=block)
+        patches = self.encoder.patches
+        self.predictor = predictor.build(config.predictor, dim, config.action_width, config.history, patches)
+        self.prediction_projector = _projector(dim, config.projector)
+        dims = Dims(latent=patches * dim, action=block, image=config.data.image_size)
         heads = {name: plugins.load("terms", name).head(term, dims) for name, term in sorted(config.terms.items())}
         self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
         self.normaliser = Normaliser(torch.zeros(block), torch.ones(block))
@@ -76,8 +77,11 @@ class WorldModel(nn.Module):
         return self._encode(frames).unflatten(0, pixels.shape[:2])
 
     def predict(self, z: Tensor, actions: Tensor) -> Tensor:
-        """Latents (B, T, P, D) and normalised action blocks (B, T, A) -> the latents one block later (B, T, P, D)."""
-        return self.prediction_projector(self.predictor(z, self.action_encoder(actions)))
+        """Latents (B, T, P, D) and normalised action blocks (B, T, A) -> the latents one block later (B, T, P, D).
+
+        T may be more than the trained history: a prediction sees the last `history` frames, as in planning.
+        """
+        return self.prediction_projector(self._windowed(z, self.action_encoder(actions)))
 
     def infer_action(self, z: Tensor, following: Tensor) -> Tensor:
         """Latents (..., P, D) before and after -> the normalised action block (..., A) between them."""
@@ -102,9 +106,34 @@ class WorldModel(nn.Module):
             latents = torch.cat([latents, following], dim=1)
         return latents[:, first:].unflatten(0, (tasks, samples))
 
+    def compile_networks(self, backend: str) -> None:
+        """Compile encoder and predictor in place by torch.compile; names of weights stay the same."""
+        self.encoder.compile(backend=backend)
+        self.predictor.compile(backend=backend)
+
+    def _windowed(self, z: Tensor, condition: Tensor) -> Tensor:
+        """The predictor along time: the first `history` predictions from one window, each later one from its own."""
+        time, history = z.shape[1], self.history
+        first = self.predictor(z[:, :history], condition[:, :history])
+        if time <= history:
+            return first
+        windows = [x.unfold(1, history, 1)[:, 1:].movedim(-1, 2).flatten(0, 1) for x in (z, condition)]
+        later = self.predictor(*windows)[:, -1].unflatten(0, (len(z), time - history))
+        return torch.cat([first, later], dim=1)
+
     def _encode(self, frames: Tensor) -> Tensor:
         images = frames.float().sub_(self.pixel_mean).mul_(self.pixel_scale)
         return self.projector(self.encoder(images))
+
+
+def _projector(inner: int, config: Projector) -> nn.Module:
+    if not config.identity:
+        return Mlp(inner, config)
+    if inner != config.dim:
+        raise ValueError(
+            f"projector.identity: the latent is the encoder's {inner} features, projector.dim={config.dim}"
+        )
+    return nn.Identity()
 
 
 def _action_encoder(block: int, width: int) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables import collective, plugins, streams
 from trainables.config import TrialConfig
@@ -13,34 +13,51 @@ from trainables.model import WorldModel
 from trainables.terms._latents import Latents
 
 
-def losses(model: WorldModel, config: TrialConfig, pixels: Tensor, actions: Tensor, step: int) -> dict[str, Tensor]:
-    """Unweighted terms of one batch: pixels (B, T, C, Hpx, Wpx) uint8, raw action blocks (B, T - 1, A)."""
-    z = model.encode(pixels)
-    normal = model.normaliser(actions)
-    batch = Latents(
-        z=_wide(z),
-        predicted=_wide(model.predict(z[:, :-1], normal)),
-        actions=normal,
-        generator=streams.generator(config.seed, "terms", step),
-        mean=collective.batch_mean,
-        workers=collective.workers(),
-    )
-    return {name: _term(name).loss(term, _head(model, name), batch) for name, term in sorted(config.terms.items())}
+class Objective(nn.Module):
+    """The terms of a model: a module, so that DistributedDataParallel can be put around it."""
+
+    def __init__(self, model: WorldModel, config: TrialConfig):
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, pixels: Tensor, actions: Tensor, step: int) -> dict[str, Tensor]:
+        """Unweighted terms of one batch: pixels (B, T, C, Hpx, Wpx) uint8, raw action blocks (B, T - 1, A).
+
+        A term of weight zero is reported but not trained on.
+        """
+        batch = self._latents(self.model.encode(pixels), pixels, actions, step)
+        return {name: self._term(name, batch) for name in sorted(self.config.terms)}
+
+    def _term(self, name: str, batch: Latents) -> Tensor:
+        term = self.config.terms[name]
+        value = plugins.load("terms", name).loss(term, dict(self.model.heads.items()).get(name), batch)
+        return value if term.weight else value.detach()
+
+    def _latents(self, z: Tensor, pixels: Tensor, actions: Tensor, step: int) -> Latents:
+        model, first, blocks = self.model, self.config.history, self.model.normaliser(actions)
+
+        def unroll(steps: int) -> Tensor:
+            plan = blocks[:, None, first - 1 : first - 1 + steps]
+            return _wide(model.rollout(z[:, :first], plan, blocks[:, : first - 1])[:, 0])
+
+        return Latents(
+            z=_wide(z),
+            predicted=_wide(model.predict(z[:, :-1], blocks)),
+            actions=blocks,
+            pixels=pixels,
+            history=first,
+            unroll=unroll,
+            generator=streams.generator(self.config.seed, "terms", step),
+            mean=collective.batch_mean,
+            workers=collective.workers(),
+        )
 
 
 def total(config: TrialConfig, terms: Mapping[str, Tensor]) -> Tensor:
-    """The weighted sum; a term of weight zero is reported but not trained on."""
+    """The weighted sum of those that have a weight."""
     return sum(config.terms[name].weight * value for name, value in terms.items() if config.terms[name].weight)
 
 
 def _wide(x: Tensor) -> Tensor:
     """At least single precision: what autocast halves is too coarse for squared errors and cosines."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def _term(name: str):
-    return plugins.load("terms", name)
-
-
-def _head(model: WorldModel, name: str) -> torch.nn.Module | None:
-    return dict(model.heads.items()).get(name)

@@ -98,6 +98,12 @@ def _obtain(config: TrialConfig, split: str, out: Path, tell: Callable | None, m
     record(recording, out, parts=parts, progress=tell, **({"map": map} if map else {}))
 
 
+def lacking(config: TrialConfig) -> str | None:
+    """What this machine lacks to run the config, "no weights: ..."; None if nothing is known to be missing."""
+    asked = getattr(plugins.load("encoders", config.encoder.name), "lacking", None)
+    return asked(config.encoder) if asked else None
+
+
 def check_episodes(config: TrialConfig, store: Store) -> None:
     """ValueError before anything is trained if the episodes are too few or too short for what is asked of them."""
     from envs._episodes import Clips, Episodes
@@ -106,7 +112,7 @@ def check_episodes(config: TrialConfig, store: Store) -> None:
     episodes = {split: Episodes(store.get(ids.data_key(config, split))) for split in ids.SPLITS}
     choose_tasks(config.data.load(), episodes[config.protocol.split], config.protocol)
     Clips(episodes[ids.judging_split(config)], config.history + ROLLOUT_BLOCKS, config.frameskip)
-    if (clips := len(Clips(episodes["train"], config.history + 1, config.frameskip))) < config.optim.batch:
+    if (clips := len(Clips(episodes["train"], config.clip, config.frameskip))) < config.optim.batch:
         raise ValueError(f"optim.batch={config.optim.batch} is more than the {clips} clips of the training set")
 
 

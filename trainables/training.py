@@ -46,9 +46,7 @@ def train(
     """
     torch.set_num_threads(config.threads)
     started = time.perf_counter()
-    run = Run(
-        config, Clips(Episodes(data["train"]), config.history + 1, config.frameskip), Episodes(data["validation"])
-    )
+    run = Run(config, Clips(Episodes(data["train"]), config.clip, config.frameskip), Episodes(data["validation"]))
     before = run.resume(work)
     status, last, pause = "ok", time.monotonic(), CHECKPOINT_SECONDS
     tell = progress or (lambda event: None)
@@ -83,7 +81,11 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = build(config, clips.episodes).to(self.device)
         self.initial_variance = initial_variance(self.model, held_out, config.seed)
-        self.parameters = list(self.model.parameters())
+        self.parameters = [weights for weights in self.model.parameters() if weights.requires_grad]
+        if config.compile:
+            self.model.compile_networks(config.compile)
+        unused = not all(term.weight for term in config.terms.values())
+        self.objective = collective.distributed(objective.Objective(self.model, config), partly_unused=unused)
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=True
         )
@@ -101,11 +103,10 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         with streams.seeded(self.config.seed, "dropout", self.step, collective.rank()), self._autocast():
-            terms = objective.losses(self.model, self.config, pixels, actions, self.step)
+            terms = self.objective(pixels, actions, self.step)
             loss = objective.total(self.config, terms)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        collective.average_gradients(self.parameters)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optim.clip, foreach=True)
         self.step += 1
         self.logged = self._due()
@@ -159,7 +160,7 @@ class Run:
             "steps": self.step,
             "seconds": seconds,
             "initial_variance": self.initial_variance,
-            "parameters": sum(p.numel() for p in self.parameters),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
             "trace": _trace(self.history, weights),
             "memory": _memory(self.device),
         }

@@ -22,7 +22,7 @@ def trace(config, folder: Path) -> list[float]:
     torch.set_num_threads(1)
     for split in ("train", "validation"):
         record(Recording("two_room", split, episodes=8, steps=50, size=32, seed=0), folder / split)
-    clips = Clips(Episodes(folder / "train"), config.history + 1, config.frameskip)
+    clips = Clips(Episodes(folder / "train"), config.clip, config.frameskip)
     run = training.Run(config, clips, Episodes(folder / "validation"))
     for _ in range(50):
         run.advance()

@@ -117,4 +117,4 @@ def test_every_watched_number_is_one_that_its_measure_reports():
 
 
 def _clips(config, episodes):
-    return Clips(Episodes(episodes["train"]), config.history + 1, config.frameskip)
+    return Clips(Episodes(episodes["train"]), config.clip, config.frameskip)

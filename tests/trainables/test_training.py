@@ -17,7 +17,7 @@ from trainables.training import Run, learning_rate
 def start(config, data):
     folders = data(config)
     return Run(
-        config, Clips(Episodes(folders["train"]), config.history + 1, config.frameskip), Episodes(folders["validation"])
+        config, Clips(Episodes(folders["train"]), config.clip, config.frameskip), Episodes(folders["validation"])
     )
 
 

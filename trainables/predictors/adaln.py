@@ -28,8 +28,8 @@ class Config(Settings):
     dropout: float = Field(default=0.1, ge=0, lt=1)  # in attention and MLP (LeWM, Table 5)
 
 
-def build(config: Config, dim: int, condition: int, history: int) -> nn.Module:
-    """The network for latents of size `dim` = D under conditioning of size `condition` = E."""
+def build(config: Config, dim: int, condition: int, history: int, patches: int) -> nn.Module:
+    """The network for latents of size `dim` = D under conditioning of size `condition` = E; each patch for itself."""
     from trainables.predictors._blocks import AdaLNTransformer
 
     return AdaLNTransformer(config, dim, condition, history)
