@@ -122,7 +122,7 @@ class WorldModel(nn.Module):
         return torch.cat([first, later], dim=1)
 
     def _encode(self, frames: Tensor) -> Tensor:
-        images = frames.float().sub_(self.pixel_mean).mul_(self.pixel_scale)
+        images = frames.to(self.pixel_mean.dtype).sub_(self.pixel_mean).mul_(self.pixel_scale)
         return self.projector(self.encoder(images))
 
 

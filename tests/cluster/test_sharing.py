@@ -57,7 +57,10 @@ def test_the_store_tells_and_learns_and_a_trial_that_ran_out_of_memory_gets_a_wh
     sharing.learn(config(seed=5))
     assert sharing.share(config(seed=1)) == Sharing(store, lambda: True).share(config(seed=1)) == 3 / 16
     assert sharing.share(config(workers=2)) == 1.0
-    assert Sharing(store, lambda: False).share(config()) == 0.0
+    assert sharing.share(config(gpu_share=0.3)) == 0.3
+    assert (
+        Sharing(store, lambda: False).share(config()) == Sharing(store, lambda: False).share(config(gpu_share=0.3)) == 0
+    )
     pipeline.fail(config(seed=2), store, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB")
     assert sharing.share(config(seed=2)) == 1.0
 

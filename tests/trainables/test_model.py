@@ -67,6 +67,17 @@ def test_every_predictor_is_causal_and_heeds_its_conditioning(name, tiny):
     assert (model.predict(z, other)[:, 0] - before[:, 0]).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("history", [1, 2, 4])
+def test_a_prediction_along_a_longer_clip_sees_the_last_frames_of_the_history_alone(history, tiny):
+    model = ready(tiny("smwm", history=history))
+    z, actions = torch.randn(3, 5, 1, 16), torch.randn(3, 5, 10)
+    found = model.predict(z, actions)
+    assert found.shape == z.shape
+    for step in range(5):
+        window = slice(max(0, step + 1 - history), step + 1)
+        assert torch.allclose(found[:, step], model.predict(z[:, window], actions[:, window])[:, -1], atol=1e-5)
+
+
 @pytest.mark.parametrize("history", [1, 3])
 def test_a_rollout_is_prediction_fed_back(history, tiny):
     model = ready(tiny("smwm", history=history))
