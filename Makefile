@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test faults check format ui submit
+.PHONY: study test faults findings check format ui submit
 
 study: .venv/.stamp
 	$(BIN)/python study/run.py --sweep predictor_size
@@ -13,6 +13,10 @@ test: .venv/.stamp
 # Every fault of tests/faults on every kind of study, at many more instants: hours on two cores.
 faults: .venv/.stamp
 	WM_FAULTS=all $(BIN)/python -m pytest -q -rP tests/faults -o timeout=3600
+
+# What the papers find, at scale local: most of an hour on two cores, less with what `runs` holds already.
+findings: .venv/.stamp
+	WM_FINDINGS=all $(BIN)/python -m pytest -q -rP -n 2 tests/findings -o timeout=3600
 
 check: .venv/.stamp
 	$(BIN)/ruff format --check .

@@ -5,22 +5,22 @@ import pytest
 from trainables import pipeline
 
 SMALL = {
-    "data__episodes": 120,
-    "data__held_out": 30,
-    "data__image_size": 64,
-    "encoder__channels": 8,
-    "optim__steps": 250,
-    "optim__batch": 64,
-    "optim__lr": 2e-3,
-    "projector__dim": 16,
-    "measures__probe_r2__fit": 800,
+    "data.episodes": 120,
+    "data.held_out": 30,
+    "data.image_size": 64,
+    "encoder.channels": 8,
+    "optim.steps": 250,
+    "optim.batch": 64,
+    "optim.lr": 2e-3,
+    "projector.dim": 16,
+    "measures.probe_r2.fit": 800,
 }
 
 
 @pytest.fixture(scope="module")
-def judged(tiny, shelf):
+def judged(small, shelf):
     return {
-        method: pipeline.run_trial(tiny(method, "single_dot", **SMALL), shelf) for method in ("forward_only", "smwm")
+        method: pipeline.run_trial(small(method, "single_dot", SMALL), shelf) for method in ("forward_only", "smwm")
     }
 
 
