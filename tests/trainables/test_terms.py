@@ -1,36 +1,56 @@
-"""Terms against hand-computed values, and their invariances."""
+"""What holds for every term, and those of the published methods SMWM and LeWM against hand-computed values."""
 
 import math
 
 import pytest
 import torch
 
+from tests.trainables._batches import drawn, latents, sample, side_by_side
 from trainables import plugins
-from trainables.collective import batch_mean
 from trainables.terms import forward, inverse, sigreg
-from trainables.terms._latents import Dims, Latents
+from trainables.terms._latents import Dims
+
+DIMS = Dims(latent=8, action=4, image=12)
 
 
-def latents(z, predicted=None, actions=None, seed=0):
-    predicted = z[:, 1:] if predicted is None else predicted
-    actions = torch.zeros(len(z), z.shape[1] - 1, 4) if actions is None else actions
-    return Latents(z, predicted, actions, torch.Generator().manual_seed(seed), batch_mean, 1)
+@pytest.fixture(params=plugins.names("terms"))
+def whole(request):
+    """A term's module, its default config, its head, and a batch as long as it asks for."""
+    term, config = plugins.load("terms", request.param), plugins.load("terms", request.param).Config()
+    torch.manual_seed(0)
+    return term, config, term.head(config, DIMS), drawn(max(2, getattr(config, "ahead", 1)))
 
 
-def sample(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize("name", plugins.names("terms"))
-def test_every_term_is_a_finite_scalar_whose_gradient_reaches_the_latent(name):
-    term, config = plugins.load("terms", name), plugins.load("terms", name).Config()
-    z = sample(32, 3, 1, 8).requires_grad_()
-    batch = latents(z, predicted=sample(32, 2, 1, 8, seed=1), actions=sample(32, 2, 4, seed=2))
-    loss = term.loss(config, term.head(config, Dims(latent=8, action=4)), batch)
-    loss.backward()
+def test_every_term_is_a_finite_scalar_whose_gradient_reaches_the_latent_and_all_of_its_head(whole):
+    term, config, head, parts = whole
+    trained = [parts["z"].requires_grad_(), *(head.parameters() if head else ())]
+    loss = term.loss(config, head, latents(**parts))
     assert loss.shape == () and math.isfinite(loss.item())
-    assert z.grad.abs().sum() > 0
-    assert config.name == name and config.weight >= 0
+    assert all(gradient.abs().sum() > 0 for gradient in torch.autograd.grad(loss, trained))
+    assert term.__name__.endswith(f".{config.name}") and config.weight >= 0
+
+
+def test_the_order_of_the_rows_does_not_matter_to_any_term(whole):
+    term, config, head, parts = whole
+    turned = {name: part.flip(0) for name, part in parts.items()}
+    one, other = (term.loss(config, head, latents(**batch)).item() for batch in (parts, turned))
+    assert other == pytest.approx(one, rel=1e-4)
+
+
+def test_two_workers_with_half_the_rows_each_give_every_terms_value_and_gradient(whole):
+    term, config, head, parts = whole
+    parts = {name: part.double() if part.is_floating_point() else part for name, part in parts.items()}
+    head = head.double() if head else None
+
+    def halved(mean, rows):
+        return term.loss(config, head, latents(**{k: v[rows] for k, v in parts.items()}, mean=mean, workers=2))
+
+    z = parts["z"].requires_grad_()
+    alone = term.loss(config, head, latents(**parts))
+    shared = torch.stack(side_by_side(halved, [slice(0, None, 2), slice(1, None, 2)])).mean()
+    assert shared.item() == pytest.approx(alone.item(), rel=1e-9)
+    one, two = (torch.autograd.grad(loss, z)[0] for loss in (alone, shared))
+    assert (one - two).abs().max() <= 1e-9 * one.abs().max()
 
 
 def test_forward_is_the_mean_squared_error_with_gradients_into_the_target_too():
@@ -44,7 +64,7 @@ def test_forward_is_the_mean_squared_error_with_gradients_into_the_target_too():
 
 
 def test_inverse_is_the_mean_squared_error_of_the_action():
-    head = inverse.head(inverse.Config(width=8), Dims(latent=2, action=4))
+    head = inverse.head(inverse.Config(width=8), Dims(latent=2, action=4, image=12))
     torch.nn.init.zeros_(head[-1].weight)
     torch.nn.init.constant_(head[-1].bias, 0.5)
     actions = torch.tensor([0.5, 0.5, 1.5, -0.5]).expand(3, 1, 4)
