@@ -175,6 +175,11 @@ class TrialConfig(Settings):
             raise ValueError(
                 f"encoder.patch={self.encoder.patch} does not divide data.image_size={self.data.image_size}"
             )
+        if self.projector.identity and self.projector.dim != self.encoder.features:
+            raise ValueError(
+                f"projector.dim={self.projector.dim}: with projector.identity the latent is what the encoder says, and "
+                f"encoder={self.encoder.name} says {self.encoder.features} features"
+            )
         self._runs_on_workers()
         self._objective_fits()
         self._looks_fit()

@@ -12,6 +12,7 @@ from trainables.config import TrialConfig
 
 TRAIN_RECIPE = 1  # raise it with any change that moves the golden 50-step trace
 DATA_RECIPE = 1  # of the recorder; each world has a `version` of its own besides
+FEATURES_RECIPE = 1  # of how a frozen encoder's features are computed and kept
 
 # A field that is added later is left out of the hash while it has the value that reproduces the old behaviour.
 ADDED: dict[str, Any] = {
@@ -53,6 +54,12 @@ def data_key(config: TrialConfig, split: str) -> str:
     return "data/" + digest(content)
 
 
+def features_key(config: TrialConfig, split: str) -> str:
+    """`features/<id>` of what the frozen encoder says of a split's frames."""
+    encoder = _by_content(config.encoder.model_dump())
+    return "features/" + digest({"recipe": FEATURES_RECIPE, "data": data_key(config, split), "encoder": encoder})
+
+
 def judged_data(config: TrialConfig) -> dict[str, str]:
     """Split -> key of its episodes for measures, which find under "test" those of the split that judges the config."""
     keys = {split: data_key(config, split) for split in SPLITS}
@@ -71,6 +78,7 @@ def train_key(config: TrialConfig) -> str:
     """`train/<id>` of the checkpoint."""
     part = _without_added(config.model_dump(exclude=_NOT_TRAINED))
     part["predictor"].pop("size", None)
+    part["encoder"] = _by_content(part["encoder"])
     data = [data_key(config, split) for split in ("train", "validation")]
     return "train/" + digest({"recipe": TRAIN_RECIPE, "data": data, **part})
 
@@ -88,6 +96,11 @@ def floors_key(config: TrialConfig) -> str:
     part = _judged(config, {"protocol", "frameskip"})
     part["protocol"].pop("look", None)  # policies without a model see nothing
     return "floors/" + digest({"recipe": 2, "data": data_key(config, config.protocol.split), **part})
+
+
+def _by_content(encoder: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an encoder whose weights are a file by what is in it, not by where it lies."""
+    return {name: value for name, value in encoder.items() if not (name == "weights" and encoder.get("fingerprint"))}
 
 
 def _uses(name: str) -> tuple[str, ...]:

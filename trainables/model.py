@@ -46,6 +46,23 @@ class Mlp(nn.Module):
         return self.net(x.flatten(0, -2)).view(*x.shape[:-1], -1)
 
 
+class Frozen(nn.Module):
+    """A network that is used and never trained: no part of the parameters, the state or the mode of what holds it."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.features, self.patches = net.features, net.patches
+        self.held = (net.eval().requires_grad_(False),)  # a tuple is nothing that torch would look into
+
+    def _apply(self, function, recurse: bool = True) -> nn.Module:
+        self.held[0]._apply(function, recurse)
+        return super()._apply(function, recurse)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        return self.held[0](images)
+
+
 class WorldModel(nn.Module):
     """Encoder, projector, action encoder, predictor and the heads of the objective's terms."""
 
@@ -54,7 +71,8 @@ class WorldModel(nn.Module):
         super().__init__()
         self.history, block = config.history, action_dim * config.frameskip
         dim = config.projector.dim
-        self.encoder = plugins.load("encoders", config.encoder.name).build(config.encoder, config.data.image_size)
+        encoder = plugins.load("encoders", config.encoder.name).build(config.encoder, config.data.image_size)
+        self.encoder = Frozen(encoder) if config.frozen else encoder
         self.projector = _projector(self.encoder.features, config.projector)
         self.action_encoder = _action_encoder(block, config.action_width)
         predictor = plugins.load("predictors", config.predictor.name)
@@ -68,13 +86,19 @@ class WorldModel(nn.Module):
         self.register_buffer("pixel_mean", 255 * torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_scale", 1 / (255 * torch.tensor(STD).view(3, 1, 1)), persistent=False)
 
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Images (B, T, C, Hpx, Wpx) uint8 -> z (B, T, P, D)."""
-        frames = pixels.flatten(0, 1)
-        if not torch.is_grad_enabled() and not self.training and len(frames) > FRAMES_AT_ONCE:
-            parts = [self._encode(part) for part in frames.split(FRAMES_AT_ONCE)]
-            return torch.cat(parts).unflatten(0, pixels.shape[:2])
-        return self._encode(frames).unflatten(0, pixels.shape[:2])
+    def encode(self, frames: Tensor) -> Tensor:
+        """Images (B, T, C, Hpx, Wpx) uint8, or a frozen encoder's features of them (B, T, P, F), -> z (B, T, P, D)."""
+        if frames.dtype != torch.uint8:
+            return self.projector(frames.to(self.pixel_mean.dtype))
+        images = frames.flatten(0, 1)
+        if not torch.is_grad_enabled() and not self.training and len(images) > FRAMES_AT_ONCE:
+            parts = [self._encode(part) for part in images.split(FRAMES_AT_ONCE)]
+            return torch.cat(parts).unflatten(0, frames.shape[:2])
+        return self._encode(images).unflatten(0, frames.shape[:2])
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images (N, C, Hpx, Wpx) uint8 -> what the encoder says of them, (N, P, F)."""
+        return self.encoder(images.to(self.pixel_mean.dtype).sub_(self.pixel_mean).mul_(self.pixel_scale))
 
     def predict(self, z: Tensor, actions: Tensor) -> Tensor:
         """Latents (B, T, P, D) and normalised action blocks (B, T, A) -> the latents one block later (B, T, P, D).
@@ -121,9 +145,13 @@ class WorldModel(nn.Module):
         later = self.predictor(*windows)[:, -1].unflatten(0, (len(z), time - history))
         return torch.cat([first, later], dim=1)
 
-    def _encode(self, frames: Tensor) -> Tensor:
-        images = frames.to(self.pixel_mean.dtype).sub_(self.pixel_mean).mul_(self.pixel_scale)
-        return self.projector(self.encoder(images))
+    def size(self) -> int:
+        """Parameters, those of a frozen encoder included."""
+        frozen = self.encoder.held[0].parameters() if isinstance(self.encoder, Frozen) else ()
+        return sum(weights.numel() for weights in (*self.parameters(), *frozen))
+
+    def _encode(self, images: Tensor) -> Tensor:
+        return self.projector(self.features(images))
 
 
 def _projector(inner: int, config: Projector) -> nn.Module:

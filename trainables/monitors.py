@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trainables import plugins
+from trainables import features, plugins
 
 if TYPE_CHECKING:
     from trainables.training import Run
@@ -64,7 +64,7 @@ def _measure(name: str, run: Run, data: Mapping[str, Any]) -> dict[str, float]:
 
     plugin = plugins.load("measures", name)
     config = run.config.model_copy(update={"measures": {name: plugin.Config(**SETTINGS[name])}})
-    episodes = {**data, "test": data["validation"]}
+    episodes = features.judged(data, "validation")
     run.model.eval()
     return plugin.measure(Live(None, episodes), config, _map).values
 

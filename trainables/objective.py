@@ -20,12 +20,12 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.config = model, config
 
-    def forward(self, pixels: Tensor, actions: Tensor, step: int) -> dict[str, Tensor]:
-        """Unweighted terms of one batch: pixels (B, T, C, Hpx, Wpx) uint8, raw action blocks (B, T - 1, A).
+    def forward(self, frames: Tensor, actions: Tensor, step: int) -> dict[str, Tensor]:
+        """Unweighted terms of one batch: frames as `WorldModel.encode` takes them, raw action blocks (B, T - 1, A).
 
         A term of weight zero is reported but not trained on.
         """
-        batch = self._latents(self.model.encode(pixels), pixels, actions, step)
+        batch = self._latents(self.model.encode(frames), frames if frames.dtype == torch.uint8 else None, actions, step)
         return {name: self._term(name, batch) for name in sorted(self.config.terms)}
 
     def _term(self, name: str, batch: Latents) -> Tensor:
@@ -33,7 +33,7 @@ class Objective(nn.Module):
         value = plugins.load("terms", name).loss(term, dict(self.model.heads.items()).get(name), batch)
         return value if term.weight else value.detach()
 
-    def _latents(self, z: Tensor, pixels: Tensor, actions: Tensor, step: int) -> Latents:
+    def _latents(self, z: Tensor, pixels: Tensor | None, actions: Tensor, step: int) -> Latents:
         model, first, blocks = self.model, self.config.history, self.model.normaliser(actions)
 
         def unroll(steps: int) -> Tensor:

@@ -1,14 +1,17 @@
 """Settings by dotted path: `assign(config, "optim.lr", 1e-3)`, `flatten(config)`, and building a config of a scale.
 
-Four paths stand for several settings, which the scale's, the method's or the protocol's file lists: `method=smwm`,
-`encoder=vit`, `predictor.size=tiny` and `protocol=smwm`. A `predictor.size` or a protocol's name that no longer tells
-the truth becomes "custom". `data.options.<name>` and `protocol.look.<name>` are options of the world.
+Five paths stand for several settings, which the scale's, the method's or the protocol's file lists: `method=smwm`,
+`encoder=vit`, `predictor=patch`, `predictor.size=tiny` and `protocol=smwm`. A `predictor.size` or a protocol's name
+that no longer tells the truth becomes "custom". `data.options.<name>` and `protocol.look.<name>` are options of the
+world.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,8 +22,10 @@ from trainables.settings import ConfigError
 
 FIXED = {"scale": "--scale", "data.world": "--world"}  # everything else hangs on these two
 OPEN = ("data.options", "protocol.look")  # whose names are the world's
+FINGERPRINTS = {"data.source": "data.fingerprint", "encoder.weights": "encoder.fingerprint"}  # of files
 # What stands for several settings; a method may bring an encoder.
-SEVERAL = ("method", "encoder", "predictor.size", "protocol", "data.source")
+SEVERAL = ("method", "encoder", "predictor", "predictor.size", "protocol", "data.source", "encoder.weights")
+USUAL_SIZE = "small"  # of a predictor that is named alone
 
 
 def base_config(method: str, world: str, scale: str) -> TrialConfig:
@@ -105,28 +110,59 @@ def _expand(tree: dict, path: str, value: Any) -> dict[str, Any]:
     """The settings that `path` stands for, itself included."""
     scale = plugins.load("scales", tree["scale"])
     if path == "method":
-        _known("method", value, plugins.names("methods"))
-        preset = plugins.load("methods", value).settings(tree["data"]["world"])
-        return {"method": value, **{key: _filled(scale, key, part) for key, part in preset.items()}}
-    if path == "encoder" and isinstance(value, str):
-        _known("encoder", value, plugins.names("encoders"))
-        return {"encoder": {"name": value, **scale.SIZES.get(f"encoder.{value}", {})}}
-    if path == "data.source":
-        return {"data.source": value, "data.fingerprint": None}  # another file's is not kept
+        return {"method": value, **_preset(tree, scale, value)}
+    if path in ("encoder", "predictor") and isinstance(value, str):
+        _known(path, value, plugins.names(f"{path}s"))
+        return {path: _filled(scale, path, {"name": value})}
+    if path in FINGERPRINTS:
+        return {path: value, FINGERPRINTS[path]: None}  # another file's is not kept
     if path in ("protocol", "protocol.name") and isinstance(value, str) and value != CUSTOM:
         return {"protocol.name": value, **_protocol(tree, value)}
     if path == "predictor.size" and value != CUSTOM:
-        sizes = scale.SIZES["predictor.size"]
+        sizes = _sizes(scale, tree["predictor"])
         _known("predictor.size", value, list(sizes))
         return {"predictor.size": value, **{f"predictor.{key}": size for key, size in sizes[value].items()}}
     return {path: value}
 
 
+def _preset(tree: dict, scale: Any, method: Any) -> dict[str, Any]:
+    """What a method sets; what the one before it had set alone is again as the scale has it."""
+    _known("method", method, plugins.names("methods"))
+    world = tree["data"]["world"]
+    before, preset = (plugins.load("methods", name).settings(world) for name in (tree["method"], method))
+    usual = scale.settings(world)
+    back = {key: _usual(usual, key) for key in before if key not in preset}
+    return back | {key: _filled(scale, key, part) for key, part in preset.items()}
+
+
+def _usual(settings: dict, path: str) -> Any:
+    """What a scale's settings, or else the config's defaults, have at a path."""
+    if path not in settings and path in TrialConfig.model_fields:
+        return TrialConfig.model_fields[path].default
+    return reduce(getitem, path.split("."), settings)
+
+
 def _filled(scale: Any, key: str, part: Any) -> Any:
-    """A preset's part; what the scale says of a term or measure goes before what the method says."""
-    if key not in NAMED:
-        return part
-    return {name: {**given, **scale.SIZES.get(f"{key}.{name}", {})} for name, given in part.items()}
+    """A preset's part with all its settings; what the scale says of one goes before what the preset says."""
+    if key in NAMED:
+        return {name: _whole(key, name, given, scale.SIZES.get(f"{key}.{name}", {})) for name, given in part.items()}
+    if key == "encoder":
+        return _whole("encoders", part["name"], part, scale.SIZES.get(f"encoder.{part['name']}", {}))
+    if key == "predictor":
+        size = part.get("size", USUAL_SIZE)
+        return _whole("predictors", part["name"], {**part, "size": size}, _sizes(scale, part)[size])
+    return part
+
+
+def _whole(folder: str, name: str, given: dict, sizes: dict) -> dict[str, Any]:
+    """Every setting of a plug-in, so that each can be set by its path."""
+    return plugins.load(folder, name).Config(**{**given, **sizes}).model_dump()
+
+
+def _sizes(scale: Any, predictor: Any) -> dict[str, dict[str, Any]]:
+    """What the names of sizes stand for: for that kind of predictor if the scale tells them apart."""
+    kind = predictor.get("name") if isinstance(predictor, dict) else None
+    return scale.SIZES.get(f"predictor.{kind}.size", scale.SIZES["predictor.size"])
 
 
 def _join(tree: dict, path: str) -> None:
@@ -135,15 +171,15 @@ def _join(tree: dict, path: str) -> None:
     if folder in NAMED and rest:
         _known(folder, rest[0], plugins.names(folder))
         sizes = plugins.load("scales", tree["scale"]).SIZES.get(f"{folder}.{rest[0]}", {})
-        settings = plugins.load(folder, rest[0]).Config(**sizes).model_dump()
+        settings = _whole(folder, rest[0], {}, sizes)
         tree[folder] = {**tree[folder], rest[0]: tree[folder].get(rest[0], settings)}
 
 
 def _honest_size(tree: dict, path: str) -> None:
     if not path.startswith("predictor."):
         return
-    predictor, sizes = tree["predictor"], plugins.load("scales", tree["scale"]).SIZES["predictor.size"]
-    named = sizes.get(predictor.get("size"), {})
+    predictor = tree["predictor"]
+    named = _sizes(plugins.load("scales", tree["scale"]), predictor).get(predictor.get("size"), {})
     if any(predictor[key] != value for key, value in named.items()):
         predictor["size"] = CUSTOM
 
@@ -214,7 +250,7 @@ def _sentence(problem: Mapping[str, Any]) -> str:
 def _place(loc: tuple) -> str:
     """The dotted path of a problem, without the plug-in's name that pydantic puts into it."""
     at = 2 if loc[:1] and loc[0] in NAMED else 1
-    tagged = len(loc) > at + 1 and loc[0] in (*NAMED, "encoder", "predictor", "planner")
+    tagged = len(loc) > at and loc[0] in (*NAMED, "encoder", "predictor", "planner")
     kept = loc[:at] + loc[at + 1 :] if tagged and loc[at] in plugins.names(_folder(loc[0])) else loc
     return ".".join(map(str, kept))
 

@@ -1,4 +1,4 @@
-"""One trial as cached stages: episodes -> checkpoint -> measures -> the trial's part of its record.
+"""One trial as cached stages: episodes (-> features) -> checkpoint -> measures -> the trial's part of its record.
 
 Every stage is looked up in the store by its id, and made once under a lease if it is not there. Training never sees how
 it is judged, and a new measure runs on old checkpoints.
@@ -7,19 +7,18 @@ it is judged, and a new measure runs on old checkpoints.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trainables import ids, plugins
+from trainables import features, ids, plugins, stages
 from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
 from trainables.monitors import Watch
 from trainables.paths import flatten
 from trainables.settings import ROLLOUT_BLOCKS
-from trainables.store import Store, StoreError, TakenOverError
+from trainables.store import Store, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ def ensure_data(
         _obtain(config, split, out, tell, map)
         write_card(out)
 
-    return _ensure(store, ids.data_key(config, split), make)
+    return stages.ensure(store, ids.data_key(config, split), make)
 
 
 def _obtain(config: TrialConfig, split: str, out: Path, tell: Callable | None, map: Callable | None) -> None:
@@ -130,7 +129,7 @@ def ensure_floors(config: TrialConfig, store: Store) -> dict[str, dict[str, list
 
         write_json(work / "floors.json", floors(ensure_data(config, store, config.protocol.split), config))
 
-    return read_json(_ensure(store, ids.floors_key(config), make) / "floors.json")
+    return read_json(stages.ensure(store, ids.floors_key(config), make) / "floors.json")
 
 
 def state(config: TrialConfig, store: Store) -> str:
@@ -192,25 +191,6 @@ def measure_values() -> list[dict[str, Any]]:
     ]
 
 
-def _ensure(store: Store, key: str, make: Callable[[Path], None], whole: bool = False) -> Path:
-    """The store's folder of `key`, made in a fresh folder under its lease if it is not there, or not `whole`."""
-    found = store.get(key, whole=whole)
-    if found is not None:
-        return found
-    with store.lease(key):
-        found = store.get(key, whole=whole)
-        if found is None:
-            out = store.work(key) / "out"
-            shutil.rmtree(out, ignore_errors=True)
-            out.mkdir()
-            make(out)
-            if not store.holds(key):
-                raise TakenOverError(f"{key} was taken over by another process, while this one stood still")
-            found = store.put(key, out)
-            store.drop_work(key)
-    return found
-
-
 def _ensure_checkpoint(
     config: TrialConfig,
     store: Store,
@@ -229,10 +209,12 @@ def _ensure_checkpoint(
         store.restore_work(key)
         run = train or training.train
         told = lambda event: tell({"phase": "train", **event})  # noqa: E731
-        run(config, data, out.parent, out, told, watch, saver(store, key))
+        # Ray Train's workers see to the features themselves: they have the devices.
+        seen = data if train else features.ensure(config, store, data, tell)
+        run(config, seen, out.parent, out, told, watch, saver(store, key))
         write_json(out / "result.json", {"provenance": provenance(), **read_json(out / "result.json")})
 
-    return _ensure(store, key, make, whole)
+    return stages.ensure(store, key, make, whole)
 
 
 def _ensure_measure(
@@ -250,16 +232,17 @@ def _ensure_measure(
         from trainables.measures._trained import Stored, Trained
         from trainables.provenance import provenance
 
+        seen = features.ensure(config, store, data, tell)
+        judged = features.judged(seen, ids.judging_split(config))  # a search sees nothing of the test episodes
         tell({"phase": "measure", "measure": name})
         began = time.perf_counter()
-        judged = {**data, "test": data[ids.judging_split(config)]}  # a search sees nothing of the test episodes
         trained = Trained(checkpoint, judged, Stored(store.uri, ids.train_key(config), ids.judged_data(config)))
         measured = plugins.load("measures", name).measure(trained, config, map or _map)
         content = {"values": measured.values, "tasks": measured.tasks, "seconds": time.perf_counter() - began}
         content["commit"] = provenance()["commit"]
         write_json(out / "values.json", content)
 
-    return _ensure(store, ids.measure_key(config, name), make)
+    return stages.ensure(store, ids.measure_key(config, name), make)
 
 
 def _map(function: Callable, items: Any) -> list:

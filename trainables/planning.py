@@ -25,6 +25,7 @@ from trainables.measures._trained import Map, Trained
 from trainables.model import WorldModel
 
 RANDOM_REPEATS = 5  # of the random floor
+TOKENS_AT_ONCE = 2**18  # predicted latents of a step (tasks x plans x patches) that are held at a time
 
 # (states by block (n, T, S), past action blocks (n, T - 1, fA), number of the plan) -> actions (n, steps, A) in [-1, 1]
 Propose = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
@@ -198,8 +199,13 @@ class _ModelPlanner:
 
     def _cost(self, z: Tensor, plans: Tensor, past: Tensor) -> Tensor:
         """Squared distance (n, S) of the last predicted latent to the goal's."""
+        together = max(1, TOKENS_AT_ONCE // (plans.shape[1] * z.shape[2]))
+        parts = zip(*(x.split(together) for x in (z, plans, past, self.goal)), strict=True)
+        return torch.cat([self._distance(*part) for part in parts])
+
+    def _distance(self, z: Tensor, plans: Tensor, past: Tensor, goal: Tensor) -> Tensor:
         reached = self.model.rollout(z, plans, past)[:, :, -1]
-        return (reached - self.goal[:, None]).square().flatten(2).sum(-1)
+        return (reached - goal[:, None]).square().flatten(2).sum(-1)
 
     @torch.inference_mode()
     def _encode(self, states: np.ndarray) -> Tensor:

@@ -28,6 +28,8 @@ def main(
         if config.workers > 1:
             raise ConfigError(f"workers: {config.workers} need Ray, use study/run.py")
         shelf = open_store(store)
+        if pipeline.state(config, shelf) != "done" and (lacking := pipeline.lacking(config)):
+            raise ConfigError(lacking)
     except (ConfigError, StoreError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None

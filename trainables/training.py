@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from envs._episodes import Clips, Episodes
-from trainables import checkpoint, collective, objective, streams
+from trainables import checkpoint, collective, features, objective, streams
 from trainables.config import TrialConfig
 from trainables.files import write_json
 from trainables.model import Normaliser, WorldModel
@@ -37,7 +37,7 @@ def train(
     watch: Watch | None = None,
     saved: Callable[[], None] | None = None,
 ) -> None:
-    """Train from `data` (split -> episodes folder) into the folder `out`, or go on from the checkpoint in `work`.
+    """Train from `data` (see `trainables.features`) into the folder `out`, or go on from the checkpoint in `work`.
 
     `out` gets config.json, model.safetensors (weights and normaliser), history.json and result.json with the status,
     "ok" or "diverged". With several workers every one calls this and the first one writes. What `watch` looks at goes
@@ -46,7 +46,8 @@ def train(
     """
     torch.set_num_threads(config.threads)
     started = time.perf_counter()
-    run = Run(config, Clips(Episodes(data["train"]), config.clip, config.frameskip), Episodes(data["validation"]))
+    clips = Clips(features.episodes(data, "train"), config.clip, config.frameskip)
+    run = Run(config, clips, features.episodes(data, "validation"))
     before = run.resume(work)
     status, last, pause = "ok", time.monotonic(), CHECKPOINT_SECONDS
     tell = progress or (lambda event: None)
@@ -160,7 +161,7 @@ class Run:
             "steps": self.step,
             "seconds": seconds,
             "initial_variance": self.initial_variance,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "parameters": self.model.size(),
             "trace": _trace(self.history, weights),
             "memory": _memory(self.device),
         }
@@ -202,9 +203,13 @@ def build(config: TrialConfig, episodes: Episodes) -> WorldModel:
     return model
 
 
-def frames(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """Stored frames (B, T, Hpx, Wpx, C) uint8 -> (B, T, C, Hpx, Wpx) on the device, sharing memory on a CPU."""
-    return torch.from_numpy(pixels).to(device, non_blocking=True).movedim(-1, 2)
+def frames(stored: np.ndarray, device: torch.device) -> Tensor:
+    """Stored frames (B, T, Hpx, Wpx, C) uint8 -> (B, T, C, Hpx, Wpx) on the device, sharing memory on a CPU.
+
+    Features of frames (B, T, P, F) stay as they are.
+    """
+    moved = torch.from_numpy(stored).to(device, non_blocking=True)
+    return moved.movedim(-1, 2) if moved.dtype == torch.uint8 else moved
 
 
 def learning_rate(config: TrialConfig, step: int) -> float:

@@ -28,7 +28,7 @@ from ray.util.actor_pool import ActorPool
 from ray.util.placement_group import get_current_placement_group, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-from trainables import collective, ids, pipeline, training
+from trainables import collective, features, ids, pipeline, training
 from trainables.config import TrialConfig
 from trainables.files import read_json, write_json
 from trainables.monitors import Watch
@@ -275,6 +275,7 @@ def _train_worker(setting: dict[str, Any]) -> None:
     key = ids.train_key(config)
     with _heard(reporter):
         data = {split: pipeline.ensure_data(config, store, split) for split in ids.SPLITS}
+        data = features.ensure(config, store, data)
         store.restore_work(key)
         out = store.work(key) / setting["out"]
         out.mkdir(exist_ok=True)

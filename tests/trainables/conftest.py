@@ -11,12 +11,15 @@ from trainables.paths import assign_all, base_config
 from trainables.store import Store
 
 TINY = SMALLEST | {"predictor.size": "tiny"}
+PATCHES = {"encoder.weights": "random", "encoder.side": 28}  # of DINO-WM: four, of a network that nobody trained
 
 
 def tiny_config(method: str = "smwm", world: str = "two_room", **changes):
     """A config of seconds; `changes` by path with "__" for the dots."""
     sets = {path.replace("__", "."): value for path, value in changes.items()}
     tiny = TINY if world == "two_room" else {k: v for k, v in TINY.items() if k != "data.steps"}
+    if method == "dino_wm":
+        tiny = {k: v for k, v in tiny.items() if not k.startswith(("encoder.", "projector."))} | PATCHES
     return assign_all(base_config(method, world, "local"), tiny | sets)
 
 

@@ -21,9 +21,9 @@ def pixels(batch=4, time=3, size=32):
 def ready(config):
     torch.manual_seed(0)
     model = WorldModel(config, 2).eval()
-    for block in model.predictor.blocks:  # AdaLN-zero starts as the identity: wake it up, or nothing is tested
-        torch.nn.init.normal_(block.modulation.weight, std=0.2)
-        torch.nn.init.normal_(block.modulation.bias, std=0.5)
+    for name, weights in model.predictor.named_parameters():  # AdaLN-zero starts as the identity: wake it up
+        if "modulation" in name:
+            torch.nn.init.normal_(weights, std=0.2 if name.endswith("weight") else 0.5)
     return model
 
 
@@ -38,24 +38,20 @@ def test_the_paper_recipe_has_the_published_number_of_parameters():
 
 
 @pytest.mark.parametrize("name", plugins.names("encoders"))
-def test_every_encoder_gives_features_by_patch(name, tiny):
-    config = (
-        tiny("smwm", encoder=name)
-        if name == "conv"
-        else assign_all(base_config("smwm", "two_room", "local"), {"encoder": name})
-    )
+def test_every_encoder_gives_features_by_patch(name):
+    random = {"encoder.weights": "random"} if name == "dinov2" else {}
+    config = assign_all(base_config("smwm", "two_room", "local"), {"encoder": name, **random})
     size = config.data.image_size
     encoder = plugins.load("encoders", name).build(config.encoder, size)
     features = encoder(torch.rand(2, 3, size, size))
-    assert features.shape == (2, encoder.patches, encoder.features)
+    assert features.shape == (2, encoder.patches, encoder.features) and encoder.features == config.encoder.features
     features.square().sum().backward()
     assert all(p.grad is not None for p in encoder.parameters())
 
 
 @pytest.mark.parametrize("name", plugins.names("predictors"))
 def test_every_predictor_is_causal_and_heeds_its_conditioning(name, tiny):
-    config = tiny("smwm", history=3)
-    model = ready(config)
+    model = ready(tiny("smwm", history=3, predictor=name))
     z, actions = torch.randn(2, 3, 1, 16), torch.randn(2, 3, 10)
     before = model.predict(z, actions)
     assert before.shape == z.shape
@@ -67,9 +63,10 @@ def test_every_predictor_is_causal_and_heeds_its_conditioning(name, tiny):
     assert (model.predict(z, other)[:, 0] - before[:, 0]).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("name", plugins.names("predictors"))
 @pytest.mark.parametrize("history", [1, 2, 4])
-def test_a_prediction_along_a_longer_clip_sees_the_last_frames_of_the_history_alone(history, tiny):
-    model = ready(tiny("smwm", history=history))
+def test_a_prediction_along_a_longer_clip_sees_the_last_frames_of_the_history_alone(history, name, tiny):
+    model = ready(tiny("smwm", history=history, predictor=name, protocol__earlier_rows=15))
     z, actions = torch.randn(3, 5, 1, 16), torch.randn(3, 5, 10)
     found = model.predict(z, actions)
     assert found.shape == z.shape
@@ -78,9 +75,10 @@ def test_a_prediction_along_a_longer_clip_sees_the_last_frames_of_the_history_al
         assert torch.allclose(found[:, step], model.predict(z[:, window], actions[:, window])[:, -1], atol=1e-5)
 
 
-@pytest.mark.parametrize("history", [1, 3])
-def test_a_rollout_is_prediction_fed_back(history, tiny):
-    model = ready(tiny("smwm", history=history))
+@pytest.mark.parametrize("name", plugins.names("predictors"))
+@pytest.mark.parametrize("history", [1, 2, 3])
+def test_a_rollout_is_prediction_fed_back(history, name, tiny):
+    model = ready(tiny("smwm", history=history, predictor=name))
     z, past = torch.randn(2, history, 1, 16), torch.randn(2, history - 1, 10)
     plans = torch.randn(2, 4, 5, 10)
     rolled = model.rollout(z, plans, past)

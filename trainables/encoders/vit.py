@@ -21,6 +21,11 @@ class Config(Settings):
     depth: int = Field(default=12, ge=1)
     heads: int = Field(default=3, ge=1)
 
+    @property
+    def features(self) -> int:
+        """F."""
+        return self.width
+
     @model_validator(mode="after")
     def _divides(self) -> Config:
         if self.width % self.heads:

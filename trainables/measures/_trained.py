@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from envs._episodes import Episodes
-from trainables import training
+from trainables import features, training
 from trainables.config import TrialConfig
 from trainables.files import read_json
 from trainables.model import WorldModel
@@ -46,7 +46,7 @@ class Trained:
     """A finished training; picklable, so that it can be sent to planning actors, on other nodes if it is `stored`."""
 
     folder: Path  # of the checkpoint
-    data: dict[str, Path]  # split -> episodes
+    data: dict[str, Path]  # split -> episodes, and what is kept of a frozen encoder (see `trainables.features`)
     stored: Stored | None = None
 
     @cached_property
@@ -60,8 +60,8 @@ class Trained:
         return read_json(self.folder / "result.json")
 
     def episodes(self, split: str) -> Episodes:
-        """The episodes of a split, memory-mapped."""
-        return Episodes(self.data[split])
+        """The episodes of a split, memory-mapped, with a frozen encoder's features where those are kept."""
+        return features.episodes(self.data, split)
 
     def __reduce__(self) -> tuple:
         return _received, (self.folder, self.data, self.stored)

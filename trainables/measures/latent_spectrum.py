@@ -59,10 +59,16 @@ def measure(trained: Trained, config: TrialConfig, map: Map) -> Measured:
 
 
 def eigenvalues(z: np.ndarray) -> np.ndarray:
-    """Eigenvalues of the covariance of z (N, D), largest first, none below zero."""
+    """The D eigenvalues of the covariance of z (N, D), largest first, none below zero."""
     import numpy as np
 
-    return np.linalg.eigvalsh(np.cov(z, rowvar=False))[::-1].clip(min=0)
+    count, dim = z.shape
+    if dim <= count:
+        return np.linalg.eigvalsh(np.cov(z, rowvar=False))[::-1].clip(min=0)
+    # Those of the frames' inner products, which are fewer; the others are zero.
+    centred = z - z.mean(0)
+    values = np.linalg.eigvalsh(centred @ centred.T / (count - 1))[::-1].clip(min=0)
+    return np.concatenate([values, np.zeros(dim - count)])
 
 
 def effective_rank(values: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Layers of the AdaLN-zero transformer. N = B x P sequences of T tokens."""
+"""Layers of the predictors' transformers. N = B x P sequences of T tokens, where each patch is predicted for itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention with a norm of its own, (N, T, W) -> (N, T, W)."""
+    """Multi-head self-attention with a norm of its own, (N, T, W) -> (N, T, W)."""
 
     def __init__(self, width: int, heads: int, head_dim: int, dropout: float):
         super().__init__()
@@ -22,15 +22,22 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * heads * head_dim, bias=False)
         self.out = nn.Linear(heads * head_dim, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, causal: bool = True, mask: Tensor | None = None) -> Tensor:
+        """Causal, or each token to those that `mask` (T, T) has it see, or each one to all."""
         x = self.norm(x)
         if x.shape[1] == 1 and not (self.training and self.dropout):
             # One token attends to itself with weight one: only its value is needed.
             return self.out(F.linear(x, self.qkv.weight[-self.out.in_features :]))
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         drop = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=drop, is_causal=True)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop, is_causal=causal)
         return F.dropout(self.out(mixed.transpose(1, 2).flatten(2)), drop, self.training)
+
+
+def feed_forward(width: int, hidden: int, dropout: float) -> nn.Module:
+    """The other half of a block, (..., W) -> (..., W), with a norm of its own."""
+    drop = nn.Dropout(dropout)
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), drop, nn.Linear(hidden, width), drop)
 
 
 class Block(nn.Module):
@@ -41,16 +48,7 @@ class Block(nn.Module):
         width = config.width
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.attention = Attention(width, config.heads, config.head_dim, config.dropout)
-        drop = nn.Dropout(config.dropout)
-        layers = (
-            nn.LayerNorm(width),
-            nn.Linear(width, config.mlp),
-            nn.GELU(),
-            drop,
-            nn.Linear(config.mlp, width),
-            drop,
-        )
-        self.mlp = nn.Sequential(*layers)
+        self.mlp = feed_forward(width, config.mlp, config.dropout)
         self.modulation = nn.Linear(condition, 6 * width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)

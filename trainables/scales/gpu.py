@@ -9,10 +9,18 @@ import envs
 SIZES: dict[str, dict[str, Any]] = {
     "encoder.conv": {"channels": 64, "features": 256},
     "encoder.vit": {"patch": 8, "width": 192, "depth": 6, "heads": 3},
+    "encoder.resnet18": {"width": 64},
+    "encoder.dinov2": {"side": 196},
     "predictor.size": {
         "tiny": {"width": 192, "depth": 2, "heads": 4, "head_dim": 64, "mlp": 512},
         "small": {"width": 192, "depth": 6, "heads": 16, "head_dim": 64, "mlp": 2048},
         "base": {"width": 384, "depth": 6, "heads": 16, "head_dim": 64, "mlp": 2048},
+    },
+    # DINO-WM's is "small"; the other two are ours.
+    "predictor.patch.size": {
+        "tiny": {"width": 394, "depth": 2, "heads": 4, "head_dim": 64, "mlp": 512},
+        "small": {"width": 394, "depth": 6, "heads": 16, "head_dim": 64, "mlp": 2048},
+        "base": {"width": 768, "depth": 6, "heads": 16, "head_dim": 64, "mlp": 2048},
     },
 }
 

@@ -9,10 +9,17 @@ import envs
 SIZES: dict[str, dict[str, Any]] = {
     "encoder.conv": {"channels": 32, "features": 128},
     "encoder.vit": {"patch": 8, "width": 64, "depth": 4, "heads": 4},
+    "encoder.resnet18": {"width": 16},
+    "encoder.dinov2": {"side": 56},
     "predictor.size": {
         "tiny": {"width": 32, "depth": 1, "heads": 2, "head_dim": 16, "mlp": 64},
         "small": {"width": 64, "depth": 2, "heads": 4, "head_dim": 16, "mlp": 256},
         "base": {"width": 128, "depth": 3, "heads": 8, "head_dim": 16, "mlp": 256},
+    },
+    "predictor.patch.size": {
+        "tiny": {"width": 64, "depth": 1, "heads": 4, "head_dim": 16, "mlp": 128},
+        "small": {"width": 128, "depth": 2, "heads": 4, "head_dim": 16, "mlp": 256},
+        "base": {"width": 192, "depth": 3, "heads": 8, "head_dim": 16, "mlp": 384},
     },
     # Ours: after so few steps the published weight, 0.09, leaves planning at 60 % of TwoRoom's tasks (LOG.md).
     "terms.sigreg": {"projections": 128, "weight": 0.01},

@@ -14,11 +14,19 @@ LENGTHS = {"push_t": 196, "reacher": 200, "cube": 200}  # env steps of the publi
 SIZES: dict[str, dict[str, Any]] = {
     "encoder.conv": {"channels": 64, "features": 256},
     "encoder.vit": {"patch": 14, "width": 192, "depth": 12, "heads": 3},
+    "encoder.resnet18": {"width": 64},
+    "encoder.dinov2": {"side": 196},
     # The papers publish "small" alone (their Table 6 does not say what tiny and base are): the other two are ours.
     "predictor.size": {
         "tiny": {"width": 192, "depth": 2, "heads": 4, "head_dim": 64, "mlp": 512},
         "small": {"width": 192, "depth": 6, "heads": 16, "head_dim": 64, "mlp": 2048},
         "base": {"width": 384, "depth": 12, "heads": 16, "head_dim": 64, "mlp": 2048},
+    },
+    # DINO-WM's is "small"; the other two are ours.
+    "predictor.patch.size": {
+        "tiny": {"width": 394, "depth": 2, "heads": 4, "head_dim": 64, "mlp": 512},
+        "small": {"width": 394, "depth": 6, "heads": 16, "head_dim": 64, "mlp": 2048},
+        "base": {"width": 768, "depth": 12, "heads": 16, "head_dim": 64, "mlp": 2048},
     },
 }
 
