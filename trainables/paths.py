@@ -2,8 +2,9 @@
 
 Five paths stand for several settings, which the scale's, the method's or the protocol's file lists: `method=smwm`,
 `encoder=vit`, `predictor=patch`, `predictor.size=tiny` and `protocol=smwm`. A `predictor.size` or a protocol's name
-that no longer tells the truth becomes "custom". `data.options.<name>` and `protocol.look.<name>` are options of the
-world.
+that no longer tells the truth becomes "custom". A term or measure joins by its name, `terms.inverse=inverse`, or by any
+setting of it, and `terms.inverse=null` leaves it out. `data.options.<name>` and `protocol.look.<name>` are options of
+the world.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
         _join(tree, path)
         for part, chosen in _expand(tree, path, changes[path]).items():
             _put(tree, part, chosen)
+        _leave(tree, path)
         _honest_size(tree, path)
     _honest_protocol(tree)
     return _check(tree)
@@ -122,7 +124,8 @@ def _expand(tree: dict, path: str, value: Any) -> dict[str, Any]:
         sizes = _sizes(scale, tree["predictor"])
         _known("predictor.size", value, list(sizes))
         return {"predictor.size": value, **{f"predictor.{key}": size for key, size in sizes[value].items()}}
-    return {path: value}
+    folder, _, name = path.partition(".")
+    return {} if folder in NAMED and value == name else {path: value}  # `terms.inverse=inverse` has joined already
 
 
 def _preset(tree: dict, scale: Any, method: Any) -> dict[str, Any]:
@@ -173,6 +176,13 @@ def _join(tree: dict, path: str) -> None:
         sizes = plugins.load("scales", tree["scale"]).SIZES.get(f"{folder}.{rest[0]}", {})
         settings = _whole(folder, rest[0], {}, sizes)
         tree[folder] = {**tree[folder], rest[0]: tree[folder].get(rest[0], settings)}
+
+
+def _leave(tree: dict, path: str) -> None:
+    """A term or measure that was set to null is left out: `terms.inverse=null`."""
+    folder, _, name = path.partition(".")
+    if folder in NAMED and name in tree[folder] and tree[folder][name] is None:
+        tree[folder] = {key: part for key, part in tree[folder].items() if key != name}
 
 
 def _honest_size(tree: dict, path: str) -> None:

@@ -90,6 +90,19 @@ def test_a_term_that_is_named_joins_the_objective_as_a_mixture():
     assert mixture.terms["inverse"] == SMWM.terms["inverse"]
 
 
+def test_a_term_is_left_out_by_null_and_named_by_its_own_name():
+    lewm = base_config("lewm", "two_room", "local")
+    mixture = assign(lewm, "terms.inverse", "inverse")
+    assert mixture.terms["inverse"].weight == 1.0
+    assert assign_all(lewm, {"terms.inverse.weight": 2.0, "terms.inverse": "inverse"}).terms["inverse"].weight == 2.0
+    assert assign(mixture, "terms.inverse", None) == assign(lewm, "terms.inverse", None) == lewm
+    assert ids.train_key(assign(mixture, "terms.inverse", None)) == ids.train_key(lewm)
+    with pytest.raises(ConfigError, match=r"terms: 'invers' is unknown, did you mean 'inverse'"):
+        assign(lewm, "terms.invers", None)
+    with pytest.raises(ConfigError, match=r"terms\.inverse: .*'sigreg'"):
+        assign(lewm, "terms.inverse", "sigreg")
+
+
 def test_a_setting_that_is_given_beside_a_short_name_for_several_stays():
     assert assign_all(SMWM, {"predictor.size": "tiny", "predictor.depth": 5}).predictor.depth == 5
     assert assign_all(SMWM, {"predictor.size": "tiny", "predictor.depth": 5}).predictor.size == "custom"
