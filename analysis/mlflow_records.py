@@ -36,14 +36,15 @@ def read_mlflow(tracking_uri: str, study_key: str) -> list[dict[str, Any]]:
     return [_record(client, run) for run in newest.values()]
 
 
-def read_mlflow_search(tracking_uri: str, study_key: str) -> list[dict[str, Any]]:
+def read_mlflow_search(tracking_uri: str, study_key: str, arm: str | None = None) -> list[dict[str, Any]]:
     """The trials of the study's search by number, as in `Search.trials`; the newest run of each number, [] if none.
 
+    Where several arms were tuned, those of one `arm`.
     Beside what a summary has, `monitors` holds the last value of each measure that decided about pruning. A trial
     without a state is open. ValueError if no run is tagged `study = study_key`.
     """
     children = _children(MlflowClient(tracking_uri), tracking_uri, study_key)
-    numbered = [(_number(run), run) for run in children if _searching(run)]
+    numbered = [(_number(run, arm), run) for run in children if _searching(run)]
     newest = {number: run for number, run in numbered if number is not None}
     return [_search_trial(number, run) for number, run in sorted(newest.items())]
 
@@ -114,9 +115,9 @@ def _search_trial(number: int, run: Run) -> dict[str, Any]:
     }
 
 
-def _number(run: Run) -> int | None:
-    """The trial's number, until it has ended only in the name of its arm; None for a warm start that has none."""
-    found = re.fullmatch(r"(?:trial )?(\d+)", run.data.tags.get("number") or run.data.tags.get("arm", ""))
+def _number(run: Run, arm: str | None) -> int | None:
+    """The trial's number, as the run is called; None for a warm start, which has none, and for another arm's search."""
+    found = re.fullmatch(rf"{re.escape(f'{arm} ' if arm else '')}trial (\d+)", run.data.tags.get("arm", ""))
     return int(found[1]) if found else None
 
 

@@ -197,11 +197,14 @@ def short_names(names: list[str]) -> dict[str, str]:
 
 
 def table(search: Search) -> pl.DataFrame:
-    """search.csv: a row per trial by number.
+    """search.csv: a row per trial by number; of several searches with the arm that was tuned in front.
 
     `value.<objective>` and `constraint.<name>` in their own units, rates as fractions; `param.<path>` is a number or
     plain text where all of a column is, else JSON; `step` of `steps` training steps; `seconds` of the trial.
     """
+    if search.each:
+        tables = [table(one).insert_column(0, pl.lit(arm).alias("arm")) for arm, one in search.each.items()]
+        return pl.concat(tables, how="diagonal_relaxed")
     trials = search.trials
     columns = [_plain(trials, "number", pl.Int64), _plain(trials, "state", pl.String)]
     columns += [_plain(trials, "feasible", pl.Boolean)]

@@ -51,7 +51,7 @@ def draw(study: Mapping[str, Any] | Study) -> Figure:
             _slice(axes, found, path, names[path])
         for axes in slices:
             if axes.get_subplotspec().is_first_col():
-                axes.set_ylabel(_name(found.objectives[0]).replace(" (", "\n("), fontsize=8)
+                axes.set_ylabel(titled(found.objectives[0]).replace(" (", "\n("), fontsize=8)
         _legend(figure, [*above, *slices])
     return figure
 
@@ -103,7 +103,8 @@ def _marks(axes: Axes, found: Search, places: list[tuple[SearchTrial, float, flo
             axes.scatter(below, [STRIP / 2] * len(below), label=name, transform=where, clip_on=False, **look, **order)
 
 
-def _scaled(objective: Measure, trial: SearchTrial) -> float | None:
+def scaled(objective: Measure, trial: SearchTrial) -> float | None:
+    """The trial's value of an objective as it is drawn: rates in percent."""
     value = trial.value(objective.name)
     return value * 100 if value is not None and is_rate(objective.name) else value
 
@@ -113,8 +114,8 @@ def _progress(axes: Axes, found: Search) -> None:
     objective, points = found.objectives[0], search.progress(found)
     spent = bool(points and points[-1].steps)
     x = [point.steps if spent else i + 1 for i, point in enumerate(points)]
-    places = [(point.trial, at, _scaled(objective, point.trial)) for point, at in zip(points, x, strict=True)]
-    places += [(trial, 0, _scaled(objective, trial)) for trial in found.trials if trial.state == "known"]
+    places = [(point.trial, at, scaled(objective, point.trial)) for point, at in zip(points, x, strict=True)]
+    places += [(trial, 0, scaled(objective, trial)) for trial in found.trials if trial.state == "known"]
     values = [y for _, _, y in places if y is not None]
     right = max([*x, 1])
     axes.set_xlim(-0.03 * right, 1.03 * right)
@@ -127,9 +128,9 @@ def _progress(axes: Axes, found: Search) -> None:
         )
     _marks(axes, found, places)
     base = search.default(found)
-    if base and (level := _scaled(objective, base)) is not None:
+    if base and (level := scaled(objective, base)) is not None:
         axes.axhline(level, color="black", lw=0.9, ls=(0, (4, 3)), zorder=2, label="default's value")
-    axes.set_title(f"{_name(objective)}, {'lowest' if objective.higher_is_better is False else 'highest'} so far")
+    axes.set_title(f"{titled(objective)}, {'lowest' if objective.higher_is_better is False else 'highest'} so far")
     axes.set_xlabel("training steps spent" if spent else "trials")
     ticks(axes, "x", 0, right, log=False, many=6, whole=True)
     if spent:
@@ -155,17 +156,17 @@ def _trial_axis(axes: Axes, steps: list[int]) -> None:
 def _pareto(axes: Axes, found: Search, other: Measure) -> None:
     """The first objective against another; with two objectives the front is a line of steps."""
     first = found.objectives[0]
-    points = [(trial, _scaled(other, trial), _scaled(first, trial)) for trial in found.trials]
+    points = [(trial, scaled(other, trial), scaled(first, trial)) for trial in found.trials]
     points = [(trial, x, y) for trial, x, y in points if x is not None and y is not None]
-    axes.set_title(_name(first))
-    axes.set_xlabel(_name(other))
+    axes.set_title(titled(first))
+    axes.set_xlabel(titled(other))
     value_axis(axes, [y for _, _, y in points], is_rate(first.name), strip=False)
     if not points:
         axes.xaxis.set_major_locator(NullLocator())
         _nothing(axes, "no trial has both values")
         return
     number_axis(axes, [x for _, x, _ in points], spread([x for _, x, _ in points]))
-    best = sorted((_scaled(other, trial), _scaled(first, trial)) for trial in search.front(found))
+    best = sorted((scaled(other, trial), scaled(first, trial)) for trial in search.front(found))
     if best and len(found.objectives) == 2:
         where = "pre" if other.higher_is_better is not False else "post"
         axes.step(*zip(*best, strict=True), where=where, color=COLOURS[2], lw=1.3, zorder=2, label="front")
@@ -186,9 +187,9 @@ def _slice(axes: Axes, found: Search, path: str, name: str) -> None:
         number_axis(axes, [*x, *ends], bool(dimension and dimension.kind == "log"), _whole(dimension))
     else:
         x = category_axis(axes, dimension, values, [trial.number for trial in having])
-    everything = [y for trial in found.trials if (y := _scaled(objective, trial)) is not None]
+    everything = [y for trial in found.trials if (y := scaled(objective, trial)) is not None]
     value_axis(axes, everything, is_rate(objective.name), strip=len(everything) < len(found.trials))
-    _marks(axes, found, [(trial, at, _scaled(objective, trial)) for trial, at in zip(having, x, strict=True)])
+    _marks(axes, found, [(trial, at, scaled(objective, trial)) for trial, at in zip(having, x, strict=True)])
     axes.set_title("\n".join([*wrapped(name), *wrapped(_condition(dimension))]), fontsize=8)
     if not having:
         _nothing(axes, "in no trial")
@@ -207,7 +208,8 @@ def _whole(dimension: Dimension | None) -> bool:
     return bool(dimension and dimension.kind == "integers")
 
 
-def _name(objective: Measure) -> str:
+def titled(objective: Measure) -> str:
+    """An objective's name and unit: `success rate (%)`."""
     unit = "%" if is_rate(objective.name) else objective.unit
     name = objective.name.replace("_", " ")
     return f"{name} ({unit})" if unit else name

@@ -29,12 +29,15 @@ def account(study: Study, records: list[Record]) -> list[str]:
     ]
 
 
+def aims(search: Search) -> str:
+    """What was looked for: `highest success_rate and lowest parameters`."""
+    ways = {one.name: "lowest" if one.higher_is_better is False else "highest" for one in search.objectives}
+    return " and ".join(f"{way} {name}" for name, way in ways.items())
+
+
 def _looked(search: Search) -> str:
-    aims = " and ".join(
-        f"{'lowest' if one.higher_is_better is False else 'highest'} {one.name}" for one in search.objectives
-    )
     seed = "" if search.seed is None else f", seed {search.seed}"
-    text = f"Looked for: {aims} over {count(len(search.space), 'setting')}, by {search.sampler}{seed}."
+    text = f"Looked for: {aims(search)} over {count(len(search.space), 'setting')}, by {search.sampler}{seed}."
     rule = dict(search.prune)
     if not rule:
         return f"{text} No pruning."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -118,6 +119,8 @@ class Search(Part):
     best: int | None = None
     confirmed: dict[str, int] = {}  # arm of the study -> the trial whose settings it has
     spent: Spent = Spent()
+    # By arm where several were tuned: trials and space are theirs, and so much of the budget is each one's.
+    each: dict[str, Search] = Field(default={}, exclude_if=operator.not_)
 
     @field_validator("trials")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from analysis import search as searches
-from analysis import search_notes
+from analysis import search_each, search_notes
 from analysis.cells import NOTHING, amount, grid, seeds_text, setting
 from analysis.records import Record, Study
 from analysis.search_notes import account, entrants, values
@@ -21,13 +21,22 @@ CAME_TO_NOTHING = ("collapsed", "diverged", "failed")
 
 
 def blocks(study: Study, records: list[Record], table: pl.DataFrame) -> list[list[str]]:
-    """Blocks of lines for table.md; none for a study whose arms were not searched for. `table` is the summary."""
-    search = study.search
-    if search is None:
-        return []
-    notes = search_notes.warnings(study, records)
+    """Blocks of lines for table.md; none for a study whose arms were not searched for. `table` is the summary.
+
+    Of several searches what all of them came to, then each as it would stand alone.
+    """
+    several = bool(study.search and study.search.each)
+    found = search_each.blocks(study, records, table) if several else []
+    for arm, part in search_each.parts(study).items():
+        heading = f"### The search of {arm}" if several else "## The search"
+        found += _alone(part, records, table, heading, search_each.picture(study, arm))
+    return found
+
+
+def _alone(study: Study, records: list[Record], table: pl.DataFrame, heading: str, picture: str) -> list[list[str]]:
+    search, notes = study.search, search_notes.warnings(study, records)
     return [
-        ["## The search"],
+        [heading],
         ["  \n".join([*account(study, records), *search_notes.time_spent(search)])],
         _settings(study, records),
         _values(study, records, table),
@@ -36,29 +45,35 @@ def blocks(study: Study, records: list[Record], table: pl.DataFrame) -> list[lis
         _best(search) if len(search.objectives) == 1 else _front(search),
         _importance(search),
         _failed(search),
-        ["![the best value so far, and every trial by its settings](search.png)"],
+        [f"![the best value so far, and every trial by its settings]({picture}.png)"],
     ]
 
 
 def notes(study: Study, records: list[Record], table: pl.DataFrame) -> list[str]:
     """What a published table says of the search in comments."""
-    if study.search is None:
-        return []
-    return [
-        *account(study, records),
-        *search_notes.selection(study, records, table),
-        *search_notes.warnings(study, records),
+    several = bool(study.search and study.search.each)
+    shared = [search_each.account(study), *search_each.warnings(study)] if several else []
+    own = [
+        f"{f'{arm}: ' * several}{line}"
+        for arm, part in search_each.parts(study).items()
+        for line in (
+            *account(part, records),
+            *search_notes.selection(part, records, table),
+            *search_notes.warnings(part, records),
+        )
     ]
+    return shared + own
 
 
 def short(study: Study) -> list[str]:
     """A sentence for a caption: which arms were found by how many trials on which tasks."""
-    search = study.search
-    found = [arm for arm, _ in entrants(study)[1:]] if search else []
-    if not found:
-        return []
-    trials = sum(trial.state != "known" for trial in search.trials)
-    return [f"{', '.join(found)}: found by {search.sampler} in {trials} trials on {search.split} tasks."]
+    sentences = []
+    for part in search_each.parts(study).values():
+        search, found = part.search, [arm for arm, _ in entrants(part)[1:]]
+        trials = sum(trial.state != "known" for trial in search.trials)
+        told = f"{', '.join(found)}: found by {search.sampler} in {trials} trials on {search.split} tasks."
+        sentences += [told] if found else []
+    return sentences
 
 
 def _settings(study: Study, records: list[Record]) -> list[str]:

@@ -1,10 +1,13 @@
-"""A search: a space, what to look for in it, and how much to spend. `search(...)` stands where a sweep has its arms."""
+"""A search: a space, what to look for in it, and how much to spend. `search(...)` stands where a sweep has its arms,
+`search_each(...)` beside them: it tunes every one of them with the same budget.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from search_spaces import _space
@@ -52,7 +55,7 @@ class Prune:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """See `search`."""
+    """See `search`; with `each` see `search_each`: the space is empty then, and all else is what the searches share."""
 
     space: Space
     objectives: tuple[str, ...]
@@ -64,7 +67,17 @@ class Search:
     tuning_seeds: tuple[int, ...]
     confirm: int
     warm_start: bool
+    arm: str = DEFAULT  # that is tuned
+    each: Mapping[str, Search] = field(default_factory=dict)  # by arm, where several are tuned
     split = "validation"
+
+    def name(self, what: str) -> str:
+        """What its "trial 3" or "tuned" is called in the study, where several arms may be tuned."""
+        return what if self.arm == DEFAULT else f"{self.arm} {what}"
+
+    def owns(self, name: str) -> bool:
+        """Whether an arm of that name is one of its trials, or was found by it."""
+        return name == self.name(FOUND) or bool(re.fullmatch(rf"{re.escape(self.name('trial'))} \d+", name))
 
     def looks(self, steps: int) -> tuple[int, ...]:
         """After which of `steps` updates a training is looked at: a collapse ends it in any case."""
@@ -121,6 +134,27 @@ def search(
         confirm=confirm,
         warm_start=warm_start,
     )
+
+
+def search_each(spaces: Mapping[str, Space], objectives: Sequence[str], budget: int, **options: Any) -> Search:
+    """Tune every arm of a sweep, each by a `search` of its own in the space that `spaces` has for it.
+
+    Each has `budget` trials and the same options, which are those of `search`. ConfigError for what cannot be.
+    """
+    if not isinstance(spaces, Mapping) or not spaces:
+        raise ConfigError(f"each: {spaces!r} has no space in it; give one by arm: {{arm: {{path: dimension}}}}")
+    found = {
+        arm: replace(_search_of(arm, space, objectives, budget, options), arm=arm) for arm, space in spaces.items()
+    }
+    return replace(next(iter(found.values())), space={}, arm=DEFAULT, each=found)
+
+
+def _search_of(arm: str, space: Space, objectives: Sequence[str], budget: int, options: Mapping[str, Any]) -> Search:
+    try:
+        _space.check(space)
+    except ConfigError as error:
+        raise ConfigError(f"each: {arm}: {error}") from None
+    return search(space, objectives, budget, **options)
 
 
 def asha(monitor: str, *, first: float = 0.25, factor: int = 2) -> Prune:

@@ -57,7 +57,11 @@ class Candidates:
         config = self.config(point.params)
         seed, *more = self.search.tuning_seeds
         watch = Watch(self.search.looks(config.optim.steps), self.search.watched)
-        return Trial(arm(point), seed, config, point.params, tuple(more), watch)
+        return Trial(self.name(point), seed, config, point.params, tuple(more), watch)
+
+    def name(self, point: Point) -> str:
+        """What a point's trial is called."""
+        return self.search.name(f"trial {point.number}")
 
     def records(self, trial: Trial) -> list[dict[str, Any]]:
         """A record part for each of its seeds."""
@@ -107,11 +111,6 @@ class Candidates:
             return None
         judged = pipeline.state(config, self._store) == "done" or self._store.get(key, whole=True)
         return (key.removeprefix("train/"), params, config) if judged else None
-
-
-def arm(point: Point) -> str:
-    """What a point's trial is called."""
-    return f"trial {point.number}"
 
 
 def means(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, float]:

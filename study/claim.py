@@ -56,7 +56,7 @@ def owner_of(key: str, holders: Mapping[str, Mapping[str, Any]]) -> Mapping[str,
 class Note:
     """The note of a study that runs, and the listener of `execute` that keeps it up to date as trials are found."""
 
-    def __init__(self, study: Study, store: Store, *, budget: int | None, journal: str | None):
+    def __init__(self, study: Study, store: Store, *, budget: int | None, journal: str | dict[str, str] | None):
         self._name, self._store = f"{FOLDER}/{study.key}", store
         self._trials: dict[str, None] = {}  # ids of trainings, in order
         self._content = {

@@ -14,7 +14,7 @@ from search_spaces._search import FOUND
 from search_spaces._sweep import Trial
 from study import plan as plans
 from study import search_summary
-from study.candidates import Candidates, Known, arm, means
+from study.candidates import Candidates, Known, means
 from study.explore import Exploration, Point
 from study.plan import KNOWN, Plan, Planned, Study
 from study.sources import TRIES, Arms
@@ -52,14 +52,13 @@ class Searching:
         self.budget = budget or study.sweep.search.budget
         self.candidates = Candidates(study, store)
         self.configs = [self.candidates.base]
-        journal = StoreJournal(store, self.candidates.key)
+        self.journal = self.candidates.key
+        journal = StoreJournal(store, self.journal)
         steps, default = self.candidates.base.optim.steps, self.candidates.default
         try:
             self.exploration = Exploration(study.sweep.search, journal, steps=steps, default=default)
         except ValueError as error:
-            raise StoreError(
-                f"the search's journal notes/{self.candidates.key}.jsonl cannot be used: {error}"
-            ) from error
+            raise StoreError(f"the search's journal notes/{self.journal}.jsonl cannot be used: {error}") from error
         self._waiting = deque(self.exploration.open)
         self._running: dict[tuple[str, int], tuple[Point, float]] = {}
         self._known: deque[Known] | None = None
@@ -132,7 +131,8 @@ class Searching:
     def confirmed(self) -> Study:
         """The study whose arms are the default and, once the search is over, what it chose."""
         found = search_summary.chosen(self.exploration, self.candidates) if self.searched else {}
-        arms = {name: point.params for name, point in found.items()}
+        default = self._study.sweep.arms[0].changes
+        arms = {name: {**default, **point.params} for name, point in found.items()}
         return replace(self._study, sweep=self._study.sweep.confirming(arms))
 
     def plan(self) -> Plan:
@@ -201,7 +201,7 @@ class Searching:
         if not self._known:
             return None
         name, params, config = self._known.popleft()
-        trial = Trial(f"{KNOWN}{name}", config.seed, config, params)
+        trial = Trial(f"{KNOWN}{self._study.sweep.search.name(name)}", config.seed, config, params)
         self._running[trial.place] = Point(-1, params, note=name), time.monotonic()
         return trial
 
@@ -217,14 +217,16 @@ class Searching:
     def _planned(self, point: Point, hours: float) -> Planned:
         config = self.candidates.config(point.params) if self.candidates.possible(point) else self.candidates.base
         state = "to run" if point.state == "open" else "done"
-        return Planned(Trial(arm(point), self._study.sweep.search.tuning_seeds[0], config, point.params), state, hours)
+        seed = self._study.sweep.search.tuning_seeds[0]
+        return Planned(Trial(self.candidates.name(point), seed, config, point.params), state, hours)
 
     def _coming(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
         """Places of candidates that were not asked for, and of arms that were not found."""
         search = self._study.sweep.search
         names = [FOUND] if search.confirm == 1 else [f"found {i + 1}" for i in range(search.confirm)]
-        coming = [(f"trial {i}", search.tuning_seeds[0]) for i in range(len(self.exploration.points), self.budget)]
-        return coming, [(name, seed) for seed in self._study.seeds for name in names]
+        numbers = range(len(self.exploration.points), self.budget)
+        coming = [(search.name(f"trial {i}"), search.tuning_seeds[0]) for i in numbers]
+        return coming, [(search.name(name), seed) for seed in self._study.seeds for name in names]
 
 
 def _train_id(trial: Trial) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from search_spaces import _space
-from search_spaces._search import FOUND, about, direction
+from search_spaces._search import FOUND, Search, about, direction
 from search_spaces._sweep import identity
-from study.candidates import Candidates, arm
+from study.candidates import Candidates
 from study.explore import Exploration, Point, front
 
 LEAST = 10  # complete trials below which importances say nothing
@@ -31,7 +31,8 @@ def chosen(exploration: Exploration, candidates: Candidates) -> dict[str, Point]
         others = others[: search.confirm - beaten]
     elif len(others) > search.confirm > 1:
         others = [others[round(i * (len(others) - 1) / (search.confirm - 1))] for i in range(search.confirm)]
-    return {FOUND if search.confirm == 1 else arm(point): point for point in others[: search.confirm]}
+    alone = search.confirm == 1
+    return {search.name(FOUND) if alone else candidates.name(point): point for point in others[: search.confirm]}
 
 
 def ranking(exploration: Exploration) -> list[Point]:
@@ -55,15 +56,8 @@ def summary(exploration: Exploration, candidates: Candidates, budget: int, searc
     feasible = [point for point in exploration.points if exploration.feasible(point)]
     found = chosen(exploration, candidates) if searched else {}
     return {
-        "sampler": search.sampler,
-        "seed": search.seed,
-        "budget": budget,
+        **declared(search, budget),
         "searched": searched,
-        "split": search.split,
-        "tuning_seeds": list(search.tuning_seeds),
-        "prune": search.prune and {key: getattr(search.prune, key) for key in ("kind", "monitor", "first", "factor")},
-        "objectives": [about(name) for name in search.objectives],
-        "constraints": [{"name": each.name, "least": each.least, "most": each.most} for each in search.limits],
         "space": _space.describe(search.space),
         "default": candidates.default,
         "trials": rows,
@@ -74,6 +68,20 @@ def summary(exploration: Exploration, candidates: Candidates, budget: int, searc
         "known": len(exploration.known),
         "known_confirming": candidates.confirming(exploration.known),
         "spent": _spent(rows),
+    }
+
+
+def declared(search: Search, budget: int) -> dict[str, Any]:
+    """How `analysis` is told of a search's declaration, but for its space."""
+    return {
+        "sampler": search.sampler,
+        "seed": search.seed,
+        "budget": budget,
+        "split": search.split,
+        "tuning_seeds": list(search.tuning_seeds),
+        "prune": search.prune and {key: getattr(search.prune, key) for key in ("kind", "monitor", "first", "factor")},
+        "objectives": [about(name) for name in search.objectives],
+        "constraints": [{"name": each.name, "least": each.least, "most": each.most} for each in search.limits],
     }
 
 
