@@ -92,7 +92,7 @@ def test_a_term_of_weight_zero_leaves_weights_without_gradients_on_two_workers_a
 
 
 def test_a_resnet_normalises_over_both_workers_images(steady, data, tmp_path):
-    config = assign(steady("lewm"), "encoder", {"name": "resnet18"})
+    config = assign(steady("lewm"), "encoder", {"name": "resnet18", "width": 8})
     apart, losses = _compared(config, data(config), torch.float64, 3, tmp_path)
     assert apart <= 1e-9 and losses[1] == pytest.approx(losses[0], rel=1e-6)
 

@@ -77,6 +77,17 @@ def test_resnet18_of_another_width_has_eight_times_as_many_features(width, side)
     assert net(images(side)).shape == (3, 1, 8 * width) and (net.features, net.patches) == (8 * width, 1)
 
 
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_new_resnet18_sees_every_place_of_the_image(side):
+    net = resnet18.build(resnet18.Config(width=16), side)
+    places = [(row, column) for row in range(2, side, 10) for column in range(2, side, 10)]
+    frames = torch.zeros(len(places), 3, side, side)
+    for frame, (row, column) in zip(frames, places, strict=True):
+        frame[:, row : row + 3, column : column + 3] = 1
+    features = net.train()(frames)[:, 0]
+    assert (torch.cdist(features, features) + torch.eye(len(places))).min() > 1e-2
+
+
 # --- DINOv2: the network
 
 
