@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
 
-from analysis.records import STATUSES, Record, Study
+from analysis.cells import count
+from analysis.records import NOT_RUN, STATUSES, Record, Study
 from analysis.statistics import EXACT_SEEDS, LEAST_SEEDS
 from analysis.summary import is_rate
 
@@ -33,6 +34,7 @@ def setting(study: Study, records: list[Record]) -> list[str]:
     ]
     if study.measured_alike:
         lines.append(f"Published values: {study.source or 'no source given'} ({study.published_at}).")
+    lines += [_truth(measure, values, records) for measure, values in study.truth.items()]
     return lines + ([f"Set: {', '.join(f'{k}={v}' for k, v in sorted(study.sets.items()))}."] if study.sets else [])
 
 
@@ -72,7 +74,8 @@ def short(study: Study, records: list[Record], table: pl.DataFrame) -> str:
     seeds = len(study.seeds)
     what = f"World {study.world}, scale {study.scale}; protocol {protocol(records)}; n = {seeds} training seed"
     ours = "Wilson's, counting seeds and tasks" if is_rate(study.primary) else "Student's t over seeds"
-    kinds = {ours: ~FLOOR & (pl.col("measure") == study.primary), "floors: Wilson's over tasks": FLOOR}
+    primary = pl.col("measure") == study.primary
+    kinds = {ours: ~FLOOR & primary, "floors: Wilson's over tasks": FLOOR & primary}
     kinds = "; ".join(_with_interval(table, kinds))
     brackets = [f"Brackets: 95 % intervals ({kinds})."] if kinds else []
     return " ".join([study.question, f"{what}{'s' * (seeds != 1)}.", *brackets])
@@ -83,7 +86,7 @@ def intervals(study: Study, table: pl.DataFrame) -> list[str]:
     kinds = {
         "Success: Wilson's, on an effective number of tries that counts what seeds and tasks vary, Student's t for so"
         " few seeds.": RATE & ~FLOOR,
-        "Floors: Wilson's over the tasks.": FLOOR,
+        "Floors: Wilson's over the tasks.": FLOOR & (pl.col("measure") == study.primary),
         "Other measures: Student's t over the seeds, cut off at what is possible.": ~RATE & ~pl.col("timed"),
     }
     kinds = _with_interval(table, kinds)
@@ -115,6 +118,8 @@ def warnings(study: Study, trials: list[Record], table: pl.DataFrame) -> list[st
     return [
         *_few_seeds(study, table),
         *(line for status in COUNTED for line in _status(study, trials, status)),
+        *_not_run(study, trials),
+        *_unlike(study),
         *_worst(study, table),
         *_identical(trials),
         *_provenance(trials),
@@ -132,7 +137,9 @@ def unplanned(study: Study, records: list[Record]) -> list[str]:
 
 
 def _few_seeds(study: Study, table: pl.DataFrame) -> list[str]:
-    rows = table.filter(pl.col("measure") == study.primary, pl.col("role") != "floor", pl.col("seeds") < LEAST_SEEDS)
+    rows = table.filter(
+        pl.col("seeds") < LEAST_SEEDS, ~FLOOR, pl.col(NOT_RUN) < pl.col("planned"), measure=study.primary
+    )
     if rows.is_empty():
         return []
     counts = ", ".join(f"{arm} {seeds}" for arm, seeds in rows.select("arm", "seeds").iter_rows())
@@ -163,11 +170,43 @@ def _reason(trial: Record) -> str:
     return f" [{lines[-1][:120]}]" if lines else ""
 
 
+def _not_run(study: Study, trials: list[Record]) -> list[str]:
+    """One line per reason: which arms were not run for it, in how many trials, and how they will be."""
+    counts: dict[tuple[str | None, str], Counter[str]] = defaultdict(Counter)
+    for trial in trials:
+        if trial.status == NOT_RUN:
+            _, _, details = (trial.error or "").partition(":")
+            counts[trial.lacks, details.strip(" .")][trial.arm] += 1
+    lines = []
+    for (lacks, details), trials_of in counts.items():
+        arms = ", ".join(f"{arm} ({count(n, 'trial')})" for arm, n in trials_of.items())
+        how = f"{details}. Once that is there" if details else "Once that is there"
+        nothing = " Without the baseline nothing is compared." * (study.baseline in trials_of)
+        lines.append(f"Not run ({lacks}), and in no mean or test: {arms}. {how}, the same command runs them.{nothing}")
+    return lines
+
+
+def _truth(measure: str, truth: Mapping[str, float], records: list[Record]) -> str:
+    """What a measure truly is in each arm, and in how many trials it came out so."""
+    found = [(record.arm, record.value(measure)) for record in records if record.arm in truth]
+    right = sum(value == truth[arm] for arm, value in found)
+    known = ", ".join(f"{arm} {value:g}" for arm, value in truth.items())
+    return f"True {measure}: {known}; measured so in {right} of {sum(value is not None for _, value in found)} trials."
+
+
+def _unlike(study: Study) -> list[str]:
+    """Arms between which a difference would be one of tasks, not of models."""
+    other = [arm.name for arm in study.arms if study.alike is not None and arm.name not in study.alike]
+    if not other:
+        return []
+    return [f"Judged on other episodes or tasks than {study.baseline}, so not compared with it: {', '.join(other)}."]
+
+
 def _worst(study: Study, table: pl.DataFrame) -> list[str]:
     """Success if every trial without a value had solved nothing."""
     if not is_rate(study.primary):
         return []
-    rows = table.filter(pl.col("measure") == study.primary, pl.col("failed") > 0)
+    rows = table.filter(pl.col("failed") > pl.col(NOT_RUN), measure=study.primary)
     values = ", ".join(f"{arm} {worst * 100:.1f} %" for arm, worst in rows.select("arm", "worst").iter_rows())
     return [f"Counting trials without a value as 0: {values}."] if values else []
 

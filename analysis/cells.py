@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from analysis.records import NOT_RUN
 from analysis.summary import is_rate
 
 MEAN = ("mean", "low", "high")
@@ -26,9 +27,20 @@ def with_interval(row: dict[str, Any], names: tuple[str, str, str], sign: str = 
     mean, low, high = (row[name] for name in names)
     rate = is_rate(row["measure"])
     text = number(mean, rate, sign) or NOTHING
-    if names[0] == "mean" and row["failed"]:
+    if names[0] == "mean" and row["failed"] and not never_run(row):
         text += f" ({row['seeds']}/{row['planned']})"
     return text if low is None else f"{text} [{number(low, rate, sign)}, {number(high, rate, sign)}]"
+
+
+def with_truth(row: dict[str, Any]) -> str:
+    """A mean as `with_interval`, and beside it what is known to be true: `4 (true 4)`."""
+    known = "" if row["truth"] is None else f" (true {number(row['truth'], is_rate(row['measure']))})"
+    return with_interval(row, MEAN) + known
+
+
+def never_run(row: dict[str, Any]) -> bool:
+    """Whether no trial of an arm was run, for lack of something."""
+    return bool(row.get(NOT_RUN)) and row[NOT_RUN] == row["planned"]
 
 
 def grid(header: list[str], rows: list[list[str]]) -> list[str]:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from analysis import captions
-from analysis.records import Record, Study, parse
+from analysis.records import NOT_RUN, Record, Study, parse
 from analysis.summary import is_rate, plan, success_measure, summary, value
 
 STYLE = {
@@ -58,7 +58,7 @@ def draw(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] |
         for panel, name in zip([main, *small], [study.primary, *beside], strict=False):
             _measure(panel, study, table, trials, name)
         _floors(main, study, table)
-        _published(main, study)
+        _references(main, study)
         if stepped:
             _steps(small[-1], study, table, trials, stepped)
     return figure
@@ -144,7 +144,8 @@ def _arm(axes: Axes, x: float, row: dict[str, Any], trials: list[Record], scale:
 
 def _failures(row: dict[str, Any]) -> str:
     """Lines to stand under an arm's name: the trials that are no plain success."""
-    return "".join(f"\n{row[status]} {status}" for status in captions.COUNTED if row[status])
+    counts = "".join(f"\n{row[status]} {status}" for status in (*captions.COUNTED, NOT_RUN) if row[status])
+    return f"{counts}:\n{row['lacks']}" if row["lacks"] else counts
 
 
 def _axis_coordinates(values: list[float]) -> np.ndarray:
@@ -205,15 +206,19 @@ def _floors(axes: Axes, study: Study, table: pl.DataFrame) -> None:
         )
 
 
-def _published(axes: Axes, study: Study) -> None:
-    """Open diamonds beside ours, only where world and scale are the same."""
+def _references(axes: Axes, study: Study) -> None:
+    """Beside ours, open diamonds: published values, only of the same world and scale; triangles: true ones."""
     places = dict(zip((arm.name for arm in study.arms), axes.get_xticks(), strict=True))
-    known = {arm: level for arm, level in study.published.items() if arm in places}
-    if study.measured_alike and known:
-        x = [places[arm] + 0.32 for arm in known]
-        y = [level * (100 if is_rate(study.primary) else 1) for level in known.values()]
-        label = f"published: {study.source or 'no source given'}"
-        axes.scatter(x, y, marker="D", s=26, facecolors="none", edgecolors="#333333", label=label, zorder=4)
+    published = study.published if study.measured_alike else {}
+    label = f"published: {study.source or 'no source given'}"
+    for marker, name, values in (("D", label, published), ("<", "true value", study.truth.get(study.primary, {}))):
+        known = {places[arm] + 0.32: level for arm, level in values.items() if arm in places}
+        if known:
+            y = [level * (100 if is_rate(study.primary) else 1) for level in known.values()]
+            axes.scatter(
+                list(known), y, marker=marker, s=26, facecolors="none", edgecolors="#333333", label=name, zorder=4
+            )
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=7, borderpad=0)
 
 

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict
 
 from analysis.search_records import Measure, Search
 
-STATUSES = ("ok", "collapsed", "diverged", "crashed", "missing")
-Status = Literal["ok", "collapsed", "diverged", "crashed", "missing"]
+NOT_RUN = "not run"  # for lack of something that the machine does not have, which `error` names
+STATUSES = ("ok", "collapsed", "diverged", "crashed", "missing", NOT_RUN)
+Status = Literal["ok", "collapsed", "diverged", "crashed", "missing", "not run"]
 
 
 class Record(BaseModel):
@@ -48,11 +49,16 @@ class Record(BaseModel):
     identical_to: str | None = None  # arm whose training this one repeats bit for bit
 
     def value(self, measure: str) -> float | None:
-        """The measure, or None if there is none to count: crashed, missing, never measured, or not finite."""
+        """The measure, or None if there is none to count: no result, never measured, or not finite."""
         found = self.measures.get(measure)
-        if self.status in ("crashed", "missing") or found is None or not math.isfinite(found):
+        if self.status in ("crashed", "missing", NOT_RUN) or found is None or not math.isfinite(found):
             return None
         return found
+
+    @property
+    def lacks(self) -> str | None:
+        """What the machine did not have, in short: what its reason says before the first colon; None if it was run."""
+        return (self.error or "not told").split(":")[0].strip() if self.status == NOT_RUN else None
 
 
 class Arm(BaseModel):
@@ -82,7 +88,9 @@ class Study(BaseModel):
     published: dict[str, float] = {}  # arm -> value
     source: str | None = None
     published_at: str | None = None  # "world, scale" of the published values
+    truth: dict[str, dict[str, float]] = {}  # measure -> arm -> what it truly is, known from how the world is made
     measures: list[Measure] = []
+    alike: list[str] | None = None  # arms that are judged on the episodes and tasks of the baseline; None: all of them
     floors: dict[str, list[list[bool]]] = {}  # policy -> solved, per repeat and task
     floor_arms: list[str] | None = None  # arms that plan the tasks of the floors; None: all of them
     floor_distances: dict[str, list[list[float]]] = {}  # likewise: to the goal at the last step

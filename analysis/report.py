@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis import figures, search, search_figures, tables
+from analysis import figures, search, search_each_figures, spectra, tables
 from analysis import records as trial_records
 from analysis.records import Record, Study
 
@@ -19,13 +19,14 @@ FILES = (
     "figure.svg",
     "study.json",
 )
+SPECTRA_FILES = ("spectra.png", "spectra.svg")  # beside FILES where the question is about the latent's spectrum
 SEARCH_FILES = ("search.csv", "search.png", "search.svg")  # beside FILES where arms were searched for
 
 
 def write_report(
     folder: Path | str, study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] | Record]
 ) -> Path:
-    """Write FILES, and SEARCH_FILES of a search, into `folder` and return it.
+    """Write FILES, SPECTRA_FILES where they are wanted and SEARCH_FILES of a search into `folder` and return it.
 
     Trials that crashed or were never run are shown as such, and so is a search that nothing has confirmed yet.
     """
@@ -37,7 +38,10 @@ def write_report(
     (folder / "table.tex").write_text(tables.latex(study, found), encoding="utf-8")
     tables.summary(study, found).write_csv(folder / "table.csv")
     figures.save(figures.draw(study, found), folder)
+    if spectra.wanted(study, found):
+        figures.save(spectra.draw(study, found), folder, "spectra")
     if study.search is not None:
         search.table(study.search).write_csv(folder / "search.csv")
-        figures.save(search_figures.draw(study), folder, "search")
+        for name, figure in search_each_figures.pictures(study):
+            figures.save(figure, folder, name)
     return folder

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from analysis import statistics
-from analysis.records import STATUSES, Measure, Record, Study, parse
+from analysis.records import NOT_RUN, STATUSES, Measure, Record, Study, parse
 
 SCHEMA = {
     "arm": pl.String,
@@ -25,6 +25,7 @@ SCHEMA = {
     "difference_low": pl.Float64,
     "difference_high": pl.Float64,
     "published": pl.Float64,
+    "truth": pl.Float64,  # known from how the world is made
     "p": pl.Float64,
     "p_holm": pl.Float64,
     "p_exact": pl.Float64,
@@ -37,7 +38,9 @@ SCHEMA = {
     "diverged": pl.Int64,
     "crashed": pl.Int64,
     "missing": pl.Int64,
-    "worst": pl.Float64,  # success with every failed seed counted as 0
+    "not run": pl.Int64,
+    "lacks": pl.String,  # what was missing to run it, in short
+    "worst": pl.Float64,  # success with every failed seed counted as 0, but for those that were not run
     "unit": pl.String,
     "timed": pl.Boolean,  # measured time: differs from run to run
     "role": pl.String,  # arm, baseline or floor
@@ -48,7 +51,8 @@ def summary(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any
     """SCHEMA, one row per arm and measure: the primary one first, then floors, other measures, and times last.
 
     Rates are fractions. A collapsed trial is in the mean, so that no mean is one over survivors; a trial without a
-    value (diverged, crashed) is counted in `failed`. A trial that was planned and left no record is missing.
+    value (diverged, crashed, not run) is counted in `failed`. A trial that was planned and left no record is missing.
+    Arms that are judged on other episodes or tasks than the baseline are not compared with it: nothing of theirs pairs.
     """
     study, records = Study.model_validate(study), parse(records)
     trials = plan(study, records)
@@ -110,7 +114,7 @@ def _compared(study: Study, trials: dict[tuple[str, int], Record], measure: Meas
     differences = {
         arm: difference(measure.name, records, by_arm[study.baseline], study.margin if primary else None)
         for arm, records in by_arm.items()
-        if arm != study.baseline
+        if arm != study.baseline and (study.alike is None or arm in study.alike)
     }
     compared = _adjusted(differences, measure, primary)
     return [_arm(study, measure, arm, records) | compared.get(arm, {}) for arm, records in by_arm.items()]
@@ -149,10 +153,13 @@ def _arm(study: Study, measure: Measure, arm: str, records: list[Record]) -> dic
     row |= {"seeds": len(have), "planned": len(records), "failed": len(records) - len(have)}
     row["tasks"] = len(_common_tasks(have)) if is_rate(measure.name) else None
     row["role"] = "baseline" if arm == study.baseline else "arm"
+    row["lacks"] = next((record.lacks for record in records if record.lacks), None)
+    row["truth"] = study.truth.get(measure.name, {}).get(arm)
     if found is not None:
         row |= {"mean": found.mean, "low": found.low, "high": found.high}
     if is_rate(measure.name):
-        row["worst"] = sum(value(record, measure.name) for record in have) / len(records)
+        run = len(records) - row[NOT_RUN]
+        row["worst"] = sum(value(record, measure.name) for record in have) / run if run else None
     if measure.name == study.primary and study.measured_alike:
         row["published"] = study.published.get(arm)
     return row

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from analysis import captions, floors, search_text
-from analysis.cells import DIFFERENCE, MEAN, grid, number, with_interval
-from analysis.records import Record, Study, parse
+from analysis import captions, floors, search_text, spectra
+from analysis.cells import DIFFERENCE, grid, never_run, number, with_interval, with_truth
+from analysis.records import NOT_RUN, Record, Study, parse
 from analysis.summary import is_rate, plan, summary
 
 __all__ = ["latex", "markdown", "summary"]
@@ -36,6 +36,7 @@ def markdown(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, An
             table.filter(~pl.col("timed"), pl.col("measure") != study.primary, ~pl.col("measure").str.contains("/")),
         ),
         ["![a dot per seed, a bar per mean](figure.png)"],
+        ["![a bar per component of the latent](spectra.png)"] if spectra.wanted(study, records) else [],
         ["**Take note**", "", *(f"- {line}" for line in warnings)] if warnings else [],
         captions.intervals(study, table),
         floors.block(study, records),
@@ -54,7 +55,7 @@ def latex(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] 
     notes += captions.unplanned(study, records) + captions.intervals(study, table)
     notes += search_text.notes(study, records, table)
     body = [" & ".join(_escape(cell) for cell in row) + r" \\" for row in [header, *rows]]
-    last = table.filter(role="floor").height
+    last = table.filter(role="floor", measure=study.primary).height
     rules = [r"\toprule", body[0], r"\midrule", *body[1 : len(body) - last]]
     rules += [r"\midrule", *body[len(body) - last :]] if last else []
     caption = " ".join([captions.short(study, records, table), *search_text.short(study)])
@@ -80,13 +81,13 @@ def _primary(study: Study, records: list[Record], table: pl.DataFrame) -> list[s
 
 def _primary_cells(study: Study, records: list[Record], table: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the primary measure's table; columns that say nothing are left out."""
-    rows = table.filter((pl.col("measure") == study.primary) | (pl.col("role") == "floor")).to_dicts()
+    rows = table.filter(measure=study.primary).to_dicts()  # floors among them where it is a success rate
     parameters = {record.arm: record.parameters for record in records if record.parameters}
     unit = "%" if is_rate(study.primary) else rows[0]["unit"]
     columns: dict[str, Callable[[Row], str]] = {
         "arm": _name,
         "parameters": lambda row: _count(parameters.get(row["arm"])),
-        f"{study.primary} ({unit}){_bracket(rows, 'low')}": lambda row: with_interval(row, MEAN),
+        f"{study.primary} ({unit}){_bracket(rows, 'low')}": _value,
         f"difference from {study.baseline}{_bracket(rows, 'difference_low')}": lambda row: (
             "" if row["difference"] is None else with_interval(row, DIFFERENCE, "+")
         ),
@@ -100,6 +101,11 @@ def _primary_cells(study: Study, records: list[Record], table: pl.DataFrame) -> 
     cells = {header: [column(row) for row in rows] for header, column in columns.items()}
     kept = {header: column for header, column in cells.items() if any(column)}
     return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
+
+
+def _value(row: Row) -> str:
+    """The primary measure, or what was missing to have any."""
+    return f"{NOT_RUN}: {row['lacks']}" if never_run(row) else with_truth(row)
 
 
 def _bracket(rows: list[Row], low: str) -> str:
@@ -126,7 +132,7 @@ def _wide(study: Study, table: pl.DataFrame) -> list[str]:
         [
             name,
             "%" if is_rate(name) else found[0]["unit"],
-            *(with_interval(row, MEAN) for row in found),
+            *(with_truth(row) for row in found),
         ]
         for name, found in by_measure.items()
     ]

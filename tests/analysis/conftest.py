@@ -15,6 +15,11 @@ MEASURES = [
     )
 ]
 
+ERRORS = {
+    "crashed": "Traceback ...\nRuntimeError: out of memory",
+    "not run": "no weights: vit_small is not in the cache; give encoder.weights=PATH",
+}
+
 
 @pytest.fixture
 def make_study():
@@ -60,7 +65,7 @@ def make_record():
             "rollout_error_1": 0.01 + 0.001 * float(rng.random()),
             "rollout_error_2": 0.02 + 0.001 * float(rng.random()),
         }
-        nothing = status in ("crashed", "missing", "diverged")
+        nothing = status in ("crashed", "missing", "diverged", "not run")
         protocol = {"name": "strict", "split": "test", "tasks": tasks, "offset": 25, "budget": 50}
         return {
             "trial": f"{arm}{seed}",
@@ -76,7 +81,7 @@ def make_record():
             "dirty": False,
             "versions": {"numpy": "2.4"},
             "device": "cpu, 2 cores",
-            "error": "Traceback ...\nRuntimeError: out of memory" if status == "crashed" else None,
+            "error": ERRORS.get(status),
         } | changes
 
     return make

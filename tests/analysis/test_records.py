@@ -69,7 +69,7 @@ def test_a_value_that_is_not_finite_or_of_a_crashed_trial_does_not_count(make_re
     assert record.value("unheard_of") is None
     for x in (math.nan, math.inf, None):
         assert record.model_copy(update={"measures": {"success_rate": x}}).value("success_rate") is None
-    for status in ("crashed", "missing"):
+    for status in ("crashed", "missing", "not run"):
         assert record.model_copy(update={"status": status}).value("success_rate") is None
     assert record.model_copy(update={"status": "collapsed"}).value("success_rate") == 0.9
 
