@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import envs
 from search_spaces import _space
-from search_spaces._search import COSTS, DEFAULT, Limit, Search, asha, at_least, at_most, hyperband, median, search
+from search_spaces._search import (
+    COSTS,
+    DEFAULT,
+    Limit,
+    Search,
+    asha,
+    at_least,
+    at_most,
+    hyperband,
+    median,
+    search,
+    search_each,
+)
 from search_spaces._space import choice, integers, log_uniform, uniform
 from search_spaces._spaces import Arm, ablate, grid, levels, methods, zipped
 from trainables import ids, plugins
@@ -36,6 +49,7 @@ __all__ = [
     "median",
     "methods",
     "search",
+    "search_each",
     "uniform",
     "zipped",
 ]
@@ -65,7 +79,7 @@ class Trial:
 class Sweep:
     """A declared set of arms with seeds; a mistake in it is a ConfigError as soon as the object is built.
 
-    With a `search` the arms are found: until then there is the default alone, and `seeds` are those that confirm. A
+    With a `search` arms are found beside those declared, by default the base alone; `seeds` are those that confirm. A
     world that a larger scale names but this version lacks is an error only when that scale is asked for.
     """
 
@@ -80,6 +94,7 @@ class Sweep:
     margin: float = 0.05  # a difference of the primary measure below this does not matter
     published: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)  # (world, scale) -> by arm
     source: str | None = None  # of the published values
+    truth: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # measured number -> by arm, where known
     measures: Sequence[str] = ()  # costly ones, beside the scale's own
 
     def __post_init__(self) -> None:
@@ -90,9 +105,10 @@ class Sweep:
         if self.search is None and names == [DEFAULT]:
             raise ConfigError("arms: give arms to compare, or a search that finds them")
         self.check_seeds(self.seeds)
-        for values in self.published.values():
-            for arm in values:
-                _require("published", arm, names)
+        self._check_each(names)
+        for what in ("published", "truth"):
+            for arm in (arm for values in getattr(self, what).values() for arm in values):
+                _require(what, arm, names)
         for scale, world in self.worlds.items():
             _require("worlds", scale, plugins.names("scales"))
             if scale == FIRST_SCALE or world in envs.names():
@@ -105,6 +121,13 @@ class Sweep:
             raise ConfigError(
                 f"seeds: {shared[0]} is a tuning seed, too; what is chosen on a seed is not confirmed by it"
             )
+
+    @cached_property
+    def strata(self) -> tuple[Sweep, ...]:
+        """A sweep of one arm and its search for every arm that is tuned: this very one unless there are several."""
+        if self.search is None or not self.search.each:
+            return (self,) if self.search else ()
+        return tuple(self._stratum(arm) for arm in self.arms if arm.name in self.search.each)
 
     def world(self, scale: str) -> str:
         """The world of that scale; ConfigError where the sweep names none."""
@@ -122,7 +145,7 @@ class Sweep:
         plain = {arm.name: assign_all(base, arm.changes) for arm in self.arms}
         configs = _apply(plain, sets)
         self._check_distinct(configs)
-        self._check_primary(configs[self.baseline])
+        self._check_measured(configs[self.baseline])
         changes = {arm.name: arm.changes for arm in self.arms}
         return [
             Trial(name, seed, config.model_copy(update={"seed": seed}), changes[name])
@@ -132,13 +155,16 @@ class Sweep:
 
     def candidate(self, world: str, scale: str, sets: Mapping[str, Any], chosen: Mapping[str, Any]) -> TrialConfig:
         """The config of a trial of the search, with its first tuning seed; ConfigError for settings that cannot be."""
-        changed = assign_all(assign_all(self._base(world, scale), chosen), sets)
+        arm = self.arms[0].changes
+        changed = assign_all(assign_all(self._base(world, scale), {**arm, **chosen}), sets)
         return assign_all(changed, {"seed": self.search.tuning_seeds[0], "protocol.split": self.search.split})
 
     def check_space(self, world: str, scale: str, sets: Mapping[str, Any]) -> None:
         """ConfigError unless every end and choice of the space is a config, and what is looked for is measured."""
-        if self.search is None:
-            return
+        for stratum in self.strata:
+            stratum._check_space(world, scale, sets)
+
+    def _check_space(self, world: str, scale: str, sets: Mapping[str, Any]) -> None:
         for given in sets:
             for path, _, _ in _space.dimensions(self.search.space):
                 if _related(given, path) or given in ("seed", "protocol.split"):
@@ -171,8 +197,31 @@ class Sweep:
         return list(configs.values())
 
     def confirming(self, found: Mapping[str, Mapping[str, Any]]) -> Sweep:
-        """The sweep whose arms are the default and what was found: changes by name."""
-        return replace(self, arms=(Arm(DEFAULT), *(Arm(name, changes) for name, changes in found.items())))
+        """The sweep whose arms are those declared and what was found: changes of the base by name."""
+        return replace(self, arms=(*self.arms, *(Arm(name, changes) for name, changes in found.items())))
+
+    def _stratum(self, arm: Arm) -> Sweep:
+        try:
+            return replace(
+                self,
+                arms=(arm,),
+                baseline=arm.name,
+                search=self.search.each[arm.name],
+                published={},
+                source=None,
+                truth={},
+            )
+        except ConfigError as error:
+            raise ConfigError(f"each: {arm.name}: {error}") from None
+
+    def _check_each(self, names: Sequence[str]) -> None:
+        """ConfigError unless every declared arm has a space, and every space an arm."""
+        each = self.search.each if self.search else {}
+        for arm in each:
+            _require("each", arm, names)
+        spaceless = [name for name in names if name not in each and not any(one.owns(name) for one in each.values())]
+        if each and spaceless:
+            raise ConfigError(f"each: arm {spaceless[0]!r} has no space to be tuned in, all others have")
 
     def _base(self, world: str, scale: str) -> TrialConfig:
         return assign_all(base_config(self.base, world, scale), {f"measures.{name}": {} for name in self.measures})
@@ -186,8 +235,10 @@ class Sweep:
                 role = "the baseline" if twin == self.baseline else "arm"
                 raise ConfigError(f"arms: {name!r} changes nothing: it resolves to the same config as {role} {twin!r}")
 
-    def _check_primary(self, config: TrialConfig) -> None:
-        _require("primary", self.primary, _reported(config))
+    def _check_measured(self, config: TrialConfig) -> None:
+        for what, names in {"primary": [self.primary], "truth": self.truth}.items():
+            for name in names:
+                _require(what, name, _reported(config))
 
 
 def _reported(config: TrialConfig) -> list[str]:

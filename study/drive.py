@@ -17,6 +17,7 @@ from trainables.store import Store
 
 if TYPE_CHECKING:
     from study.search import Searching
+    from study.searches import Searches
 
 Say = Callable[[str], None]
 
@@ -51,9 +52,9 @@ class Work:
 
     @property
     def about(self) -> dict[str, Any]:
-        """The search's budget and journal, for the study's note."""
+        """The search's budget and journal, of several each one's by its arm, for the study's note."""
         found = self.searching
-        return {"budget": found and found.budget, "journal": found and found.candidates.key}
+        return {"budget": found and found.budget, "journal": found and found.journal}
 
     @property
     def found(self) -> dict[str, Any]:
@@ -78,10 +79,11 @@ class Work:
         return folder, [*(self.searching.records() if self.searching else []), *pairs]
 
 
-def _searching(study: plans.Study, store: Store | None, budget: int | None) -> Searching:
+def _searching(study: plans.Study, store: Store | None, budget: int | None) -> Searching | Searches:
     from study.search import Searching  # which brings Optuna along
+    from study.searches import Searches
 
-    return Searching(study, store, budget)
+    return (Searches if study.sweep.search.each else Searching)(study, store, budget)
 
 
 def run(study: plans.Study, store: Store, budget: int | None, places: Places, say: Say) -> tuple[Path, bool]:
@@ -112,7 +114,8 @@ def _run(
         check,
     )
     if plan.open:
-        note.begin((planned.trial for planned in plan.planned if planned.known), work.found)
+        mine = (planned.trial for planned in plan.planned if planned.known and planned.state != plans.NOT_RUN)
+        note.begin(mine, work.found)
         _execute(work, plan, study, store, [tracker, note], places, console, check)
     check()
     folder, pairs = work.report(say)
@@ -120,7 +123,7 @@ def _run(
     mine = [record for trial, record in pairs if trial.watch is None and trial.seed in study.seeds]
     complete = not any(record["status"] in ("crashed", "missing") for record in mine)
     if complete:
-        note.complete([trial for trial, _ in pairs], work.found)
+        note.complete([trial for trial, record in pairs if record["status"] != plans.NOT_RUN], work.found)
     if complete and places.keep != "all":
         say(keep.apply(places.keep, study, store, pairs))
     return folder, complete

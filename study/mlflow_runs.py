@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from search_spaces._sweep import Trial
-from study.plan import KNOWN, Study, changes
+from study.plan import KNOWN, NOT_RUN, Study, changes
 from study.uris import database
 from trainables import ids
 from trainables.paths import flatten
@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
 }
+ENDS = {"crashed": "FAILED", "missing": "FAILED", NOT_RUN: "KILLED"}  # of a run, by the trial's status
 BATCH = 1000  # metrics that MLflow takes at a time
 
 
@@ -87,8 +88,7 @@ class Runs:
         self._client.log_batch(
             run, tags=[RunTag(name, str(value)) for name, value in about.items() if value is not None]
         )
-        crashed = record["status"] in ("crashed", "missing")
-        self._client.set_terminated(run, "FAILED" if crashed else "FINISHED")
+        self._client.set_terminated(run, ENDS.get(record["status"], "FINISHED"))
         self._running.discard(run)
         self._records[run] = mark
 

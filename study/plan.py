@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from trainables.paths import flatten
 from trainables.settings import ConfigError
 from trainables.store import Store
 
+NOT_RUN = "not run"  # for lack of something that this machine does not have
 KNOWN = "known "  # what the arm of a recorded training is called that informs a search, before its id
 # Of one trial where nothing like it was ever run: local on two CPU cores, the others on one GPU.
 GUESSED_HOURS = {"local": 0.05, "gpu": 0.2, "paper": 5.0}
@@ -32,6 +33,7 @@ class Study:
     scale: str
     sets: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...]
+    lacks: Mapping[str, str] = field(default_factory=dict)  # arm -> what this machine lacks to run it
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -50,7 +52,10 @@ class Study:
 def make_study(
     name: str, *, world: str | None = None, scale: str = FIRST_SCALE, sets: Mapping[str, Any], seeds: int | None = None
 ) -> Study:
-    """The study of a command line, its trials checked; ConfigError for anything that cannot be."""
+    """The study of a command line, its trials checked; ConfigError for anything that cannot be.
+
+    What a machine lacks is asked for here, once: what runs, the record and the report go by one answer.
+    """
     sweep = search_spaces.load(name)
     found = Study(
         name=name,
@@ -63,12 +68,27 @@ def make_study(
     sweep.check_seeds(found.seeds)
     _ = found.trials
     sweep.check_space(found.world, scale, sets)
-    return found
+    return replace(found, lacks=_lacks(found))
+
+
+def _lacks(study: Study) -> dict[str, str]:
+    """What this machine lacks to run the arms, by arm."""
+    configs = {trial.arm: trial.config for trial in study.trials}
+    return {arm: why for arm, config in configs.items() if (why := pipeline.lacking(config))}
+
+
+def check_runnable(study: Study, store: Store | None) -> None:
+    """ConfigError where this machine can run no trial of the study, and none has its result already."""
+    if all(trial.arm in study.lacks and state(study, trial, store) == NOT_RUN for trial in study.trials):
+        raise ConfigError(f"this machine can run no trial of {study.key}: {'; '.join(sorted({*study.lacks.values()}))}")
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A trial, its state ("done", "failed" or "to run"), and the hours it is expected to take from scratch."""
+    """A trial, its state ("done", "failed", "to run" or "not run"), and the hours it may take from scratch.
+
+    "not run": it has no result, and this machine lacks something to run it.
+    """
 
     trial: Trial
     state: str
@@ -82,11 +102,12 @@ class Plan:
 
     planned: list[Planned]
     evidence: int
+    lacks: Mapping[str, str] = field(default_factory=dict)  # by arm that is not run
 
     @property
     def open(self) -> list[Planned]:
         """What is to run, the failed included."""
-        return [planned for planned in self.planned if planned.state != "done"]
+        return [planned for planned in self.planned if planned.state not in ("done", NOT_RUN)]
 
     @property
     def hours(self) -> float:
@@ -100,19 +121,27 @@ class Plan:
 
 def plan(study: Study, store: Store | None) -> Plan:
     """What of the study the store holds, and how long the rest may take; no store holds nothing."""
-    states = [pipeline.state(trial.config, store) if store else "to run" for trial in study.trials]
-    past = [] if store is None or set(states) == {"done"} else _past(store, study.world, study.scale)
-    rows = zip(study.trials, states, strict=True)
-    return Plan([Planned(trial, state, _hours(trial.config, past)) for trial, state in rows], len(past))
+    states = [state(study, trial, store) for trial in study.trials]
+    past = [] if store is None or not {*states} - {"done", NOT_RUN} else _past(store, study.world, study.scale)
+    rows = list(zip(study.trials, states, strict=True))
+    lacks = {trial.arm: study.lacks[trial.arm] for trial, found in rows if found == NOT_RUN}
+    return Plan([Planned(trial, found, _hours(trial.config, past)) for trial, found in rows], len(past), lacks)
+
+
+def state(study: Study, trial: Trial, store: Store | None) -> str:
+    """The state of one trial, see `Planned`."""
+    found = pipeline.state(trial.config, store) if store else "to run"
+    return NOT_RUN if found != "done" and trial.arm in study.lacks else found
 
 
 def summary(plan: Plan) -> str:
-    """The plan in one line."""
-    states = ", ".join(f"{plan.count(state)} {state}" for state in ("done", "failed", "to run") if plan.count(state))
-    if not plan.open:
-        return f"{len(plan.planned)} trials: {states}"
-    source = f"from {plan.evidence} past trials" if plan.evidence else "a guess, none like them was run yet"
-    return f"{len(plan.planned)} trials: {states}; about {plan.hours:.2f} trial-hours of work ({source})"
+    """The plan in one line, and one more for each arm that is not run."""
+    states = [(plan.count(state), state) for state in ("done", "failed", "to run", NOT_RUN)]
+    line = f"{len(plan.planned)} trials: {', '.join(f'{count} {state}' for count, state in states if count)}"
+    if plan.open:
+        source = f"from {plan.evidence} past trials" if plan.evidence else "a guess, none like them was run yet"
+        line += f"; about {plan.hours:.2f} trial-hours of work ({source})"
+    return "\n".join([line, *(f"{NOT_RUN}: {arm}: {why}" for arm, why in plan.lacks.items())])
 
 
 def trial_id(trial: Trial) -> str:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from search_spaces._sweep import Trial
-from study.plan import Plan
+from study.plan import NOT_RUN, Plan
 
 PLAIN_SECONDS = 30.0  # between lines about what is running, where there is no terminal
 
@@ -21,7 +21,7 @@ class Progress:
     def __init__(self, plan: Plan, primary: str, console: Console):
         self._primary, self._console = primary, console
         self._hours = {planned.trial.place: planned.hours for planned in plan.open}
-        self._total, self._done = len(plan.planned), plan.count("done")
+        self._total, self._done = len(plan.planned) - plan.count(NOT_RUN), plan.count("done")
         self._failed, self._recording = 0, ""
         self._running: dict[tuple[str, int], dict[str, Any]] = {}
         self._began, self._spent, self._expected, self._said = time.monotonic(), 0.0, 0.0, time.monotonic()

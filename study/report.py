@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.plan import Study
+from search_spaces._sweep import Trial
+from study.plan import NOT_RUN, Study
 from trainables import ids, pipeline
+from trainables.config import TrialConfig
 from trainables.files import read_json
 from trainables.store import Store, StoreError
 
@@ -40,15 +42,21 @@ def covering(study: Study, store: Store) -> Study:
 
 def records(study: Study, store: Store) -> list[dict[str, Any]]:
     """A record per trial, in the plan's order; a training that repeats another arm's bit for bit says so."""
-    found = [
-        {"arm": trial.arm, "seed": trial.seed, **pipeline.record_part(trial.config, store)} for trial in study.trials
-    ]
+    found = [_record(study, trial, store) for trial in study.trials]
     first: dict[tuple, dict] = {}
     for record in found:
         twin = first.setdefault((record["trace"], record["seed"]), record) if record.get("trace") else record
         if twin["trial"] != record["trial"]:
             record["identical_to"] = twin["arm"]
     return found
+
+
+def _record(study: Study, trial: Trial, store: Store) -> dict[str, Any]:
+    """One trial's record; without a result it says so if this machine lacks something to run it."""
+    record = {"arm": trial.arm, "seed": trial.seed, **pipeline.record_part(trial.config, store)}
+    if record["status"] in ("crashed", "missing") and trial.arm in study.lacks:
+        record |= {"status": NOT_RUN, "error": study.lacks[trial.arm]}
+    return record
 
 
 def declaration(
@@ -58,7 +66,8 @@ def declaration(
     sweep, at = study.sweep, _published_at(study)
     judged = {trial.arm: trial.config for trial in study.trials}
     base = judged[sweep.baseline]
-    floors = pipeline.ensure_floors(base, store) if any(record["measures"] for record in records) else {}
+    floored = judged[_floored(sweep.baseline, records)]
+    floors = pipeline.ensure_floors(floored, store) if any(record["measures"] for record in records) else {}
     measured = {name for record in records for name in record["measures"]} | {sweep.primary}
     return {
         "sweep": study.name,
@@ -75,12 +84,26 @@ def declaration(
         "source": sweep.source,
         "published_at": ", ".join(at) if at else None,
         "measures": [value for value in pipeline.measure_values() if value["name"] in measured],
+        "truth": {measure: dict(values) for measure, values in sweep.truth.items()},
+        "alike": [arm for arm, config in judged.items() if _judged_on(config) == _judged_on(base)],
         "search": search,
         "floors": {policy: found["success"] for policy, found in floors.items()},
-        "floor_arms": [arm for arm, config in judged.items() if ids.floors_key(config) == ids.floors_key(base)],
+        "floor_arms": [arm for arm, config in judged.items() if ids.floors_key(config) == ids.floors_key(floored)],
         "floor_distances": {policy: found["distance"] for policy, found in floors.items()},
-        "data": pipeline.data_note(base, store),
+        "data": pipeline.data_note(floored, store),
     }
+
+
+def _floored(baseline: str, records: list[dict[str, Any]]) -> str:
+    """The arm whose tasks the floors are of: the baseline, or the first measured one where that has no result."""
+    measured = [record["arm"] for record in records if record["measures"]]
+    return baseline if baseline in measured else next(iter(measured), baseline)
+
+
+def _judged_on(config: TrialConfig) -> tuple[Any, ...]:
+    """What tells the episodes and tasks of two arms apart; fewer of the same tasks are among the same."""
+    named = ("split", "offset", "early", "earlier_rows", "solved_starts", "task_seed")
+    return ids.judged_data(config)["test"], *(getattr(config.protocol, name) for name in named)
 
 
 def write(study: Study, store: Store, records: list[dict[str, Any]], search: dict[str, Any] | None = None) -> Path:

@@ -65,6 +65,8 @@ def main(
             return _show_plan(study, Work(study, existing_store(store), trials).plan)
         if status_:
             return typer.echo(status.one(study, existing_store(store)))
+        if not report_:
+            plans.check_runnable(study, existing_store(store))
         opened = open_store(store)
         if report_:
             return _show_report(Work(study, opened, trials).report(typer.echo)[0])
@@ -124,7 +126,7 @@ def _list(sweep: str | None) -> None:
         sweep = search_spaces.load(name)
         trials = len(sweep.arms) * len(sweep.seeds)
         if sweep.search:
-            trials = sweep.search.budget + (1 + sweep.search.confirm) * len(sweep.seeds)
+            trials = (sweep.search.budget + (1 + sweep.search.confirm) * len(sweep.seeds)) * len(sweep.strata)
         typer.echo(f"{name:22} {trials:3} trials  {sweep.question}")
 
 
@@ -132,7 +134,7 @@ def _show_plan(study: plans.Study, plan: plans.Plan) -> None:
     rows = [("trial", "arm", "seed", "changes", "state", "hours")]
     for planned in plan.planned:
         trial = planned.trial
-        hours = f"{planned.hours:.2f}" if planned.state != "done" else ""
+        hours = f"{planned.hours:.2f}" if planned.state not in ("done", plans.NOT_RUN) else ""
         about = (plans.trial_id(trial), plans.changes(trial)) if planned.known else ("", "what the search finds")
         rows.append((about[0], trial.arm, str(trial.seed), about[1], planned.state, hours))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

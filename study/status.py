@@ -6,15 +6,15 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from search_spaces._search import DEFAULT, direction
-from search_spaces._sweep import Trial
+from search_spaces._sweep import Sweep, Trial
 from study import claim
 from study.keep import size
-from study.plan import Study
+from study.plan import NOT_RUN, Study
 from study.progress import duration
 from trainables import ids, pipeline
 from trainables.settings import ConfigError
@@ -96,6 +96,7 @@ class Tally:
 
     def __str__(self) -> str:
         shown = [f"{self.count[state]} {state}" for state in ("done", "running", "failed", "to run")]
+        shown += [f"{self.count[NOT_RUN]} {NOT_RUN}"] if self.count[NOT_RUN] else []
         return "\n".join([f"trials: {', '.join(shown)}", *self.lines])
 
 
@@ -118,10 +119,10 @@ def one(study: Study, store: Store | None) -> str:
         return f"{head}\nnever run here; the same command without --status begins it"
     seen, note, tally = Seen(store), claim.read(study.key, store), Tally()
     state = _state(study.key, note, seen)
-    found = [_search(study, note or {}, seen, tally)] if study.sweep.search else []
+    found = [_search(replace(study, sweep=sweep), note or {}, seen, tally) for sweep in study.sweep.strata]
     for trial in _arms(study, note or {}, tally):
-        tally.add(trial, *_fares(trial, seen))
-    finished = tally.count["done"] == tally.count.total()
+        tally.add(trial, *_fares(study, trial, seen))
+    finished = tally.count["done"] + tally.count[NOT_RUN] == tally.count.total()
     goes_on = "the same command without --status goes on from here"
     following = "nothing is left to do" if finished else "it goes on by itself" if "running" in state else goes_on
     return "\n".join([head, state, str(tally), *found, seen.last(study.key, tally.trainings), seen.disk(),
@@ -152,13 +153,19 @@ def _arms(study: Study, note: Mapping[str, Any], tally: Tally) -> list[Trial]:
     """The trials of all arms; those that a search has still to find are to run."""
     if not study.sweep.search:
         return study.trials
-    found = {name: changes for name, changes in (note.get("found") or {}).items() if name != DEFAULT}
-    if not found and note.get("state") != claim.COMPLETE:
-        tally.count["to run"] += study.sweep.search.confirm * len(study.seeds)
+    found = {name: changes for sweep in study.sweep.strata for name, changes in _found(sweep, note).items()}
+    if note.get("state") != claim.COMPLETE:
+        still = [sweep for sweep in study.sweep.strata if not _found(sweep, note)]
+        tally.count["to run"] += len(still) * study.sweep.search.confirm * len(study.seeds)
     return study.sweep.confirming(found).trials(study.world, study.scale, study.sets, study.seeds)
 
 
-def _fares(trial: Trial, seen: Seen) -> tuple[str, str]:
+def _found(sweep: Sweep, note: Mapping[str, Any]) -> dict[str, Any]:
+    """The arms that the sweep's search has found by now, as what they change."""
+    return {name: changes for name, changes in (note.get("found") or {}).items() if sweep.search.owns(name)}
+
+
+def _fares(study: Study, trial: Trial, seen: Seen) -> tuple[str, str]:
     """The state of a trial, as its files stand, and more in words where it is worth a line."""
     key = ids.train_key(trial.config)
     if running := seen.running(key.removeprefix("train/")):
@@ -168,14 +175,16 @@ def _fares(trial: Trial, seen: Seen) -> tuple[str, str]:
     status = result.get("status") if isinstance(result, dict) else None
     if status and (status != "ok" or None not in values):
         return "done", ""
+    if trial.arm in study.lacks:
+        return NOT_RUN, study.lacks[trial.arm]
     why = pipeline.why_failed(trial.config, seen.store)
     return ("failed", why.strip().splitlines()[-1]) if why else ("to run", "")
 
 
 def _search(study: Study, note: Mapping[str, Any], seen: Seen, tally: Tally) -> str:
     """What the search has asked for and was told; its trials go into the tally."""
-    search, names = study.sweep.search, seen.store.notes(f"searches/{study.key}/")
-    name = note.get("journal") or (names[-1] if names else None)
+    search, name = study.sweep.search, _journal(study, note, seen)
+    head = "search" if search.arm == DEFAULT else f"search of {search.arm}"
     try:
         asked, told = _events(seen.store.lines(name) if name else [])
         tally.count["done"] += len(told)
@@ -183,19 +192,28 @@ def _search(study: Study, note: Mapping[str, Any], seen: Seen, tally: Tally) -> 
         for trial in filter(None, open_):
             running = seen.running(claim.trainings(trial)[0])
             tally.add(trial, "running" if running else "to run", running or "")
-        if not _searched(note):
+        if not _searched(study.sweep, note):
             tally.count["to run"] += max(0, (note.get("budget") or search.budget) - len(asked))
         states = Counter(line["state"] for line in told.values())
         ends = ", ".join(f"{count} {state}" for state, count in states.most_common())
         tally.trainings += [line["about"]["trial"] for line in told.values() if "trial" in line["about"]]
-        return f"search: {len(asked)} asked, {len(told)} told{f' ({ends})' if ends else ''}{_best(study, asked, told)}"
+        return f"{head}: {len(asked)} asked, {len(told)} told{f' ({ends})' if ends else ''}{_best(study, asked, told)}"
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"search: its journal cannot be read ({type(error).__name__}: {error})"
+        return f"{head}: its journal cannot be read ({type(error).__name__}: {error})"
 
 
-def _searched(note: Mapping[str, Any]) -> bool:
+def _journal(study: Study, note: Mapping[str, Any], seen: Seen) -> str | None:
+    """The search's journal; where the note does not say, the last one of the study, unless it has several searches."""
+    noted, names = note.get("journal"), seen.store.notes(f"searches/{study.key}/")
+    if isinstance(noted, Mapping):
+        return noted.get(study.sweep.search.arm)
+    alone = study.sweep.search.arm == DEFAULT
+    return noted or (names[-1] if names and alone else None)
+
+
+def _searched(sweep: Sweep, note: Mapping[str, Any]) -> bool:
     """Whether the search itself is over: what confirms is under way or done. Bisection may leave some of its budget."""
-    return note.get("state") == claim.COMPLETE or any(name != DEFAULT for name in note.get("found") or {})
+    return note.get("state") == claim.COMPLETE or bool(_found(sweep, note))
 
 
 def _events(lines: Iterable[Mapping[str, Any]]) -> tuple[dict[int, Any], dict[int, Any]]:
@@ -214,7 +232,7 @@ def _candidate(study: Study, line: Mapping[str, Any]) -> Trial | None:
     except ConfigError:
         return None
     seed, *more = study.sweep.search.tuning_seeds
-    return Trial(f"trial {line['number']}", seed, config, line["params"], tuple(more))
+    return Trial(study.sweep.search.name(f"trial {line['number']}"), seed, config, line["params"], tuple(more))
 
 
 def _best(study: Study, asked: Mapping[int, Any], told: Mapping[int, Any]) -> str:

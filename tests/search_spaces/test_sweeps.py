@@ -55,12 +55,20 @@ def test_what_an_arm_changes_reaches_its_trials(name):
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_published_values_are_fractions_of_arms_with_a_source(name):
+def test_published_values_are_of_arms_with_a_source_and_rates_are_fractions(name):
     declared = search_spaces.load(name)
     for values in declared.published.values():
         assert set(values) <= {arm.name for arm in declared.arms}
-        assert all(0 <= value <= 1 for value in values.values())
+        if declared.primary.startswith("success_rate"):
+            assert all(0 <= value <= 1 for value in values.values())
     assert bool(declared.published) == bool(declared.source)
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_can_be_built_wherever_it_names_a_world_or_has_published_values(name):
+    declared = search_spaces.load(name)
+    for scale, world in [*declared.worlds.items(), *((scale, world) for world, scale in declared.published)]:
+        assert len(declared.trials(world, scale, {}, [0])) == len(declared.arms)
 
 
 def test_all_arms_of_a_seed_come_before_the_next_seed():
@@ -104,6 +112,8 @@ MISTAKES = {
     "an unknown method": ({"base": "lewn"}, "'lewn' .*did you mean 'lewm'"),
     "an unknown scale": ({"worlds": {"locl": "two_room"}}, "'locl' .*did you mean 'local'"),
     "an unknown world at scale local": ({"worlds": {"local": "two_rooms"}}, "'two_rooms'.*did you mean 'two_room'"),
+    "a truth of no arm": ({"truth": {"knee": {"tni": 2.0}}}, "truth: 'tni' .*'tiny'"),
+    "a truth of nothing measured": ({"truth": {"kne": {"tiny": 2.0}}}, "truth: 'kne' .*did you mean 'knee'"),
     "a published value of no arm": ({"published": {("push_t", "paper"): {"tni": 0.5}}}, "published: 'tni' .*'tiny'"),
 }
 

@@ -1,4 +1,4 @@
-"""A study of seconds: two encoders on a few episodes for a few steps, with Ray in processes or without Ray at all."""
+"""A study of seconds: two projectors on a few episodes for a few steps, with Ray in processes or without Ray at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainables.store import Store
 cluster.quieten()  # before any test imports Ray
 
 ROOT = Path(__file__).parents[2]
-SWEEP = "encoder"
+SWEEP = "projector_norm"
 SETS = SMALL | {"predictor.size": "tiny", "optim.steps": 60}
 
 

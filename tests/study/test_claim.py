@@ -95,7 +95,7 @@ def test_the_note_says_what_the_study_is_and_needs(command, invoke, small, store
         note.started(study.trials[1])
     found = claim.read(study.key, store)
     assert (found["state"], found["trials"]) == ("unfinished", trainings[:2])
-    assert (found["sweep"], found["world"], found["scale"]) == ("encoder", "two_room", "local")
+    assert (found["sweep"], found["world"], found["scale"]) == ("projector_norm", "two_room", "local")
     assert (found["sets"], found["seeds"]) == (study.sets, [0, 1])
     assert invoke(*command(store.root, "--seeds", "2")).exit_code == 0
     found = claim.read(study.key, store)

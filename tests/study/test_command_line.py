@@ -171,7 +171,7 @@ def test_the_plan_tells_what_is_done_failed_and_to_run(invoke, command, done, sm
     rows = [line.split() for line in result.stdout.splitlines()[2:-1]]
     assert result.exit_code == 0
     assert [(row[1], int(row[2])) for row in rows] == [(trial.arm, trial.seed) for trial in trials]
-    assert [row[3] for row in rows] == [f"encoder={trial.arm}" for trial in trials]
+    assert [row[3] for row in rows] == [f"projector.norm={trial.arm}" for trial in trials]
     states = [" ".join(row[4:]).rstrip("0123456789.").strip() for row in rows]
     assert states == ["done"] * 6 + ["failed", "to run"]
     assert "8 trials: 6 done, 1 failed, 1 to run; about 0.0" in result.stdout
@@ -182,7 +182,7 @@ def test_hours_are_those_of_the_most_similar_past_trials(done, small, tmp_path):
     from study import plan as plans
 
     plan = plans.plan(small(seeds=4), done)
-    expected = {"conv": [], "vit": []}
+    expected = {"batch": [], "none": []}
     for trial in small(seeds=3).trials:
         expected[trial.arm].append(sum(pipeline.record_part(trial.config, done)["seconds"].values()) / 3600)
     for planned in plan.open:
@@ -203,7 +203,7 @@ def test_a_report_is_rebuilt_from_what_there_is(invoke, command, done, tmp_path)
     declared = json.loads((folder / "study.json").read_text())
     assert declared["seeds"] == [0, 1, 2, 3]
     assert set(declared["floors"]) == {"no-op", "random"}
-    assert "vit" in result.stdout
+    assert "| none" in result.stdout
     assert str(folder) in result.stdout
     assert not (store / "mlflow.db").exists()
 
@@ -230,5 +230,5 @@ def test_worlds_scales_and_sets_get_report_folders_of_their_own(small):
         "predictor_size--single_dot--local",
         "predictor_size--two_room--gpu",
     ]
-    assert keys[4].startswith("encoder--two_room--local--")
+    assert keys[4].startswith("projector_norm--two_room--local--")
     assert keys[4] != small(**{"optim.steps": 61}).key

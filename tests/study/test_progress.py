@@ -42,7 +42,7 @@ def test_a_finished_trial_is_a_line_with_its_number_status_result_and_time(small
         display.finished(study.trials[0], pipeline.record_part(study.trials[0].config, done))
     success = pipeline.record_part(study.trials[0].config, done)["measures"]["success_rate"]
     line = written.getvalue().splitlines()[-1]
-    assert line.startswith("[1/4] conv, seed 0: ")
+    assert line.startswith("[1/4] batch, seed 0: ")
     assert line.endswith(f"success_rate {success:.3g}  (42 s)")
     assert display.counts() == "1 done, 0 running, 3 waiting"
 
@@ -53,7 +53,7 @@ def test_a_crash_is_counted_with_its_reason_even_before_the_trial_began(small, t
     pipeline.fail(study.trials[1].config, store, "Traceback ...\nValueError: no luck\n")
     with display:
         display.finished(study.trials[1], pipeline.record_part(study.trials[1].config, store))
-    assert written.getvalue().splitlines()[-1].endswith("vit, seed 0: crashed  (0 s)  ValueError: no luck")
+    assert written.getvalue().splitlines()[-1].endswith("none, seed 0: crashed  (0 s)  ValueError: no luck")
     assert display.counts() == "0 done, 0 running, 3 waiting, 1 crashed"
 
 
@@ -66,7 +66,7 @@ def test_plain_output_tells_step_loss_and_time_left_now_and_then(small, tmp_path
             clock[0] += 20
             display.reported(study.trials[0], train(step))
     assert written.getvalue().splitlines()[1:] == [
-        "conv, seed 0: step 20/60  loss 0.125  80 s of training left; 0 done, 1 running, 3 waiting, about 11 min left"
+        "batch, seed 0: step 20/60  loss 0.125  80 s of training left; 0 done, 1 running, 3 waiting, about 11 min left"
     ]
 
 
@@ -82,8 +82,8 @@ def test_a_terminal_shows_every_running_trial(small, tmp_path):
         )
         display._live.refresh()
     text = written.getvalue()
-    assert "conv, seed 0: step 10/60  loss 0.125" in text
-    assert "vit, seed 0: measuring probe_r2" in text
+    assert "batch, seed 0: step 10/60  loss 0.125" in text
+    assert "none, seed 0: measuring probe_r2" in text
     assert "0 done, 2 running, 2 waiting" in text
 
 
@@ -93,7 +93,7 @@ def test_warnings_are_passed_on_with_the_trial_they_come_from(small, tmp_path):
     with display:
         display.started(study.trials[0])
         display.reported(study.trials[0], train(10, ["made again"]))
-    assert "warning: conv, seed 0: made again" in written.getvalue()
+    assert "warning: batch, seed 0: made again" in written.getvalue()
 
 
 def test_arms_that_turn_out_the_same_are_told_at_once(small, done, tmp_path):
@@ -103,7 +103,7 @@ def test_arms_that_turn_out_the_same_are_told_at_once(small, done, tmp_path):
         for trial in study.trials[:2]:
             display.started(trial)
             display.finished(trial, pipeline.record_part(trial.config, done) | {"trace": "same"})
-    assert "warning: arms conv and vit trained to the same losses and weights" in written.getvalue()
+    assert "warning: arms batch and none trained to the same losses and weights" in written.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ def traces(monkeypatch):
     """The function that makes trainings leave the given traces, by arm."""
     real = pipeline.record_part
 
-    def leave(**by_encoder):
+    def leave(**by_norm):
         def part(config, store):
-            return real(config, store) | {"trace": by_encoder[config.encoder.name]}
+            return real(config, store) | {"trace": by_norm[config.projector.norm]}
 
         monkeypatch.setattr(pipeline, "record_part", part)
 
@@ -35,14 +35,14 @@ def test_records_come_in_the_plans_order_with_arm_and_seed(small, done):
 
 
 def test_an_arm_whose_change_had_no_effect_is_named(small, done, traces):
-    traces(conv="same", vit="same")
+    traces(batch="same", none="same")
     records = report.records(small(), done)
-    assert [record.get("identical_to") for record in records] == [None, "conv", None, "conv"]
+    assert [record.get("identical_to") for record in records] == [None, "batch", None, "batch"]
 
 
 def test_arms_that_share_a_training_are_no_twins(small, done, traces, monkeypatch):
     """Two ways to plan with one model have one training between them, and that is as it should be."""
-    traces(conv="same", vit="same")
+    traces(batch="same", none="same")
     part = pipeline.record_part
     monkeypatch.setattr(pipeline, "record_part", lambda config, store: part(config, store) | {"trial": "one"})
     assert not any("identical_to" in record for record in report.records(small(), done))
@@ -80,26 +80,27 @@ def test_published_values_are_those_of_the_same_world_and_scale_or_else_of_anoth
     near = plans.make_study("anti_collapse", world="two_room", scale="paper", sets={})
     declared = report.declaration(near, done, [])
     assert (declared["published_at"], declared["published"]["smwm"]) == ("two_room, paper", 1.0)
-    far = report.declaration(small(), done, report.records(small(), done))
+    far = report.declaration(plans.make_study("predictor_size", sets={}), done, [])
     assert (far["world"], far["scale"], far["published_at"]) == ("two_room", "local", "push_t, paper")
-    assert far["published"] == {"vit": 0.96}
+    assert far["published"] == {"tiny": 0.807, "small": 0.960, "base": 0.867}
+    assert report.declaration(small(), done, report.records(small(), done))["published"] == {}
 
 
 def test_the_declaration_says_what_was_asked_and_how_it_is_judged(small, done):
     study = small()
     declared = report.declaration(study, done, report.records(study, done))
     assert declared["arms"] == [
-        {"name": "conv", "changes": {"encoder": "conv"}},
-        {"name": "vit", "changes": {"encoder": "vit"}},
+        {"name": "batch", "changes": {"projector.norm": "batch"}},
+        {"name": "none", "changes": {"projector.norm": "none"}},
     ]
     assert declared["sets"] == dict(study.sets)
-    assert (declared["baseline"], declared["primary"], declared["seeds"]) == ("conv", "success_rate", [0, 1])
+    assert (declared["baseline"], declared["primary"], declared["seeds"]) == ("batch", "success_rate", [0, 1])
     timed = {value["name"] for value in declared["measures"] if value["timed"]}
     assert timed == {"planning_seconds"}
     assert [len(repeat) for repeat in declared["floors"]["no-op"]] == [10]
 
 
 def test_without_a_finished_trial_there_are_no_floors_to_show(small, done):
-    declared = report.declaration(small(), done, [{"measures": {}, "arm": "conv"}])
+    declared = report.declaration(small(), done, [{"measures": {}, "arm": "batch"}])
     assert declared["floors"] == {}
     assert [value["name"] for value in declared["measures"]] == ["success_rate"]

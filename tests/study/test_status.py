@@ -86,9 +86,9 @@ def test_a_running_study_tells_who_runs_it_and_how_far_its_trials_are(study, sto
     assert state.startswith(f"running: process {os.getpid()} on ")
     assert counts == "trials: 1 done, 2 running, 1 failed, 0 to run"
     assert lines[:3] == [
-        "  failed   vit, seed 0: ValueError: no luck",
-        "  running  conv, seed 1: checkpoint at step 40 of 60, 2 min old",
-        "  running  vit, seed 1: measuring probe_r2",
+        "  failed   none, seed 0: ValueError: no luck",
+        "  running  batch, seed 1: checkpoint at step 40 of 60, 2 min old",
+        "  running  none, seed 1: measuring probe_r2",
     ]
     assert lines[3].startswith("last change: ")
     assert lines[-1] == "next: it goes on by itself"
@@ -174,7 +174,7 @@ def test_a_store_in_object_storage_is_looked_at_the_same_way(study, uri, tmp_pat
     assert state.startswith(f"running: process {os.getpid()} on ")
     assert state in line
     assert counts == "trials: 1 done, 1 running, 0 failed, 2 to run"
-    assert running.startswith("  running  vit, seed 0: checkpoint at step 40 of 60, ")
+    assert running.startswith("  running  none, seed 0: checkpoint at step 40 of 60, ")
     assert last.startswith("last change: ")
     assert "unfinished work" in disk
     assert following == "next: it goes on by itself"
