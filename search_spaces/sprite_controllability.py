@@ -1,0 +1,23 @@
+"""Does the latent grow with what the action controls of an arrow's position and angle?  (SMWM, sprite world)
+
+By the effective rank, for which the paper's code prints a value for every arm (1 seed, its own small networks); a probe
+would need three numbers an arm: linear R² there 0.98 for y where x alone is controlled, 0.10 for the angle in xy. The
+angle counts twice, as cosine and sine. Without control there is nothing to infer, and the latent collapses.
+"""
+
+from search_spaces._sweep import Arm, Sweep
+
+CONTROL = "data.options.control"
+
+SWEEP = Sweep(
+    question="Does the latent keep more of an arrow's state the more of it the action controls?",
+    base="smwm",
+    worlds={"local": "sprite", "gpu": "sprite", "paper": "sprite"},
+    arms=[Arm("none", {CONTROL: "none"}), Arm("x", {CONTROL: "x"}), Arm("xy"), Arm("xyt", {CONTROL: "xyt"})],
+    baseline="xy",
+    primary="effective_rank",
+    margin=0.5,
+    truth={"knee": {"x": 1.0, "xy": 2.0, "xyt": 4.0}},
+    published={("sprite", "paper"): {"none": 1.00, "x": 2.08, "xy": 3.47, "xyt": 7.72}},
+    source="arXiv:2606.20104, authors' code, sprite world, 1 seed",
+)
