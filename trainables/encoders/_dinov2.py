@@ -27,8 +27,12 @@ class Dinov2(nn.Module):
         self.vit.set_input_size(self.side)
 
     def forward(self, images: Tensor) -> Tensor:
-        sides = (self.side, self.side)
-        if images.shape[-2:] != sides:
-            images = F.interpolate(images, sides, mode="bilinear", antialias=True, align_corners=False)
-        tokens = self.vit.forward_features(images)
+        tokens = self.vit.forward_features(self.resized(images))
         return tokens[:, :1] if self.class_token else tokens[:, 1:]
+
+    def resized(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) of the network's side, without aliasing."""
+        sides = (self.side, self.side)
+        if images.shape[-2:] == sides:
+            return images
+        return F.interpolate(images, sides, mode="bilinear", antialias=True, align_corners=False)

@@ -57,7 +57,7 @@ def _unreachable() -> str | None:
         get_hf_file_metadata(hf_hub_url(REPOSITORY, FILE), timeout=PATIENCE)
     except Exception as error:  # noqa: BLE001  of whichever library the hub's client sends requests by
         where = f"is neither in {constants.HF_HUB_CACHE} nor to be had from the Hugging Face hub"
-        return f"{REPOSITORY} {where} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        return f"{REPOSITORY} {where} ({_told(error)})"
     return None
 
 
@@ -84,10 +84,15 @@ def _read(path: Path) -> dict[str, Tensor]:
         packed = path.suffix == ".safetensors"
         found = load_file(path) if packed else torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError, UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged or no state dict ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{path} is damaged or no state dict ({_told(error)})") from error
     if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
         raise ValueError(f"{path} holds something else than a state dict of tensors by name")
     return found
+
+
+def _told(error: Exception) -> str:
+    """The first line of what it says, its name if it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _check(path: Path, own: dict[str, tuple], tensors: dict[str, Tensor]) -> None:
