@@ -188,8 +188,12 @@ class TrialConfig(Settings):
 
     @property
     def clip(self) -> int:
-        """Frames of a training clip: the history, and those that come after it for the term that needs the most."""
-        return self.history + max(getattr(term, "ahead", 1) for term in self.terms.values())
+        """Frames of a training clip: the history and one more, or as many as the term that needs the most of them."""
+        return max(self.history + 1, *(self._needed(name) for name in self.terms))
+
+    def _needed(self, term: str) -> int:
+        needs = getattr(self.terms[term], "clip", None)
+        return needs(self.history) if needs else 2
 
     @property
     def frozen(self) -> bool:
@@ -240,7 +244,7 @@ class TrialConfig(Settings):
         if data.source:  # its episodes have lengths of their own
             return
         _at_most("history + rollout", "env steps", rollout, data.steps, "data.steps")
-        longest = max(self.terms, key=lambda name: getattr(self.terms[name], "ahead", 1))
+        longest = max(self.terms, key=self._needed)
         _at_most(f"terms.{longest}", f"env steps in clips of {self.clip} frames", clip, data.steps, "data.steps")
         _at_most("protocol.offset", "env steps with those before the start", task, data.steps, "data.steps")
         setting = "episodes" if protocol.split == "train" else "held_out"

@@ -135,7 +135,10 @@ def _preset(tree: dict, scale: Any, method: Any) -> dict[str, Any]:
     before, preset = (plugins.load("methods", name).settings(world) for name in (tree["method"], method))
     usual = scale.settings(world)
     back = {key: _usual(usual, key) for key in before if key not in preset}
-    return back | {key: _filled(scale, key, part) for key, part in preset.items()}
+    found = back | {key: _filled(scale, key, part) for key, part in preset.items()}
+    for path, value in scale.SIZES.get(f"method.{method}", {}).items():
+        _put(found, path, value)
+    return found
 
 
 def _usual(settings: dict, path: str) -> Any:

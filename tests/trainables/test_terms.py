@@ -18,7 +18,7 @@ def whole(request):
     """A term's module, its default config, its head, and a batch as long as it asks for."""
     term, config = plugins.load("terms", request.param), plugins.load("terms", request.param).Config()
     torch.manual_seed(0)
-    return term, config, term.head(config, DIMS), drawn(max(2, getattr(config, "ahead", 1)))
+    return term, config, term.head(config, DIMS), drawn(max(3, config.clip(1) if hasattr(config, "clip") else 2) - 1)
 
 
 def test_every_term_is_a_finite_scalar_whose_gradient_reaches_the_latent_and_all_of_its_head(whole):

@@ -50,7 +50,7 @@ def test_a_single_distance_is_the_inverse_term():
     head.load_state_dict(weights)
     expected = inverse.loss(inverse.Config(), plain, batch).item()
     assert multi_step_inverse.loss(config, head, batch).item() == pytest.approx(expected, rel=1e-6)
-    assert config.ahead == 1 and multi_step_inverse.Config(k_max=8).ahead == 8
+    assert config.clip(1) == 2 and multi_step_inverse.Config(k_max=8).clip(3) == 9
 
 
 def test_images_are_what_the_encoder_sees(tiny):

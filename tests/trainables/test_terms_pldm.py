@@ -127,13 +127,13 @@ def test_terms_over_time_see_their_own_frames_and_no_others(term):
     jump = torch.cat([z[:, :1] + 100, z[:, 1:]], dim=1)
     assert value(term, jump, skip=1, **late) == pytest.approx(value(term, z, skip=1, **late), rel=1e-9)
     assert value(term, jump, **late) != pytest.approx(value(term, z, **late), rel=0.1)
-    assert term.Config(frames=6).ahead == 5
+    assert term.Config(frames=6).clip(1) == term.Config(frames=6).clip(3) == 6
 
 
 def test_terms_over_time_want_two_frames():
     with pytest.raises(ValidationError, match="skip=3 leaves less than two of frames=4, 2 do"):
         time_variance.Config(skip=3)
-    assert time_variance.Config(skip=2).ahead == 3
+    assert time_variance.Config(skip=2).clip(1) == 4
 
 
 def test_unrolled_forward_compares_what_comes_after_the_history_with_gradients_into_the_target_too():

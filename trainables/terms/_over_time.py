@@ -27,10 +27,9 @@ class OverTime(Settings):
             raise ValueError(f"skip={self.skip} leaves less than two of frames={self.frames}, {self.frames - 2} do")
         return self
 
-    @property
-    def ahead(self) -> int:
-        """Frames that a clip needs after a history of one."""
-        return self.frames - 1
+    def clip(self, history: int) -> int:
+        """Frames that a clip needs."""
+        return self.frames
 
 
 def window(config: OverTime, batch: Latents) -> Tensor:

@@ -24,10 +24,9 @@ class Config(Settings):
     width: int = Field(default=256, ge=1)  # hidden units of both layers
     k_max: int = Field(default=4, ge=1)  # action blocks; 2, 4 and 8 are studied, 1 is the plain inverse model
 
-    @property
-    def ahead(self) -> int:
-        """Frames that a clip needs after its history."""
-        return self.k_max
+    def clip(self, history: int) -> int:
+        """Frames that a clip needs."""
+        return self.k_max + 1
 
 
 def head(config: Config, dims: Dims) -> nn.Module:

@@ -8,7 +8,7 @@ arXiv:2603.19312, Fig. 17). With velocities v_t = z_{t+1} - z_t, laid flat:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -23,9 +23,12 @@ SHORTEST = 1e-4  # a frame that repeats has no direction: its cosine is 0, and i
 
 
 class Config(Settings):
-    ahead: ClassVar[int] = 2  # two velocities
     name: Literal["straightening"] = "straightening"
     weight: float = Field(default=0.1, ge=0)  # ours
+
+    def clip(self, history: int) -> int:
+        """Frames that a clip needs: two velocities."""
+        return 3
 
 
 def head(config: Config, dims: Dims) -> None:

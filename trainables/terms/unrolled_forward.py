@@ -25,10 +25,9 @@ class Config(Settings):
     weight: float = Field(default=1.0, ge=0)
     steps: int = Field(default=15, ge=1)  # action blocks; PLDM's clips have 16 frames, so 15 predictions
 
-    @property
-    def ahead(self) -> int:
-        """Frames that a clip needs after its history."""
-        return self.steps
+    def clip(self, history: int) -> int:
+        """Frames that a clip needs."""
+        return history + self.steps
 
 
 def head(config: Config, dims: Dims) -> None:
