@@ -1,5 +1,5 @@
 """The first fifty losses of every method: a change that moves them must raise `ids.TRAIN_RECIPE` and record them anew
-with `python tests/trainables/test_golden_trace.py`."""
+with `python -m tests.trainables.test_golden_trace`."""
 
 import json
 import tempfile
@@ -37,7 +37,7 @@ def test_the_first_fifty_losses_are_those_of_the_recipe_version(method, tiny, tm
 
 
 if __name__ == "__main__":
-    from conftest import tiny_config
+    from tests.trainables.conftest import tiny_config
 
     traces = {}
     for name in plugins.names("methods"):
