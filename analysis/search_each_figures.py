@@ -46,12 +46,12 @@ def draw(study: Mapping[str, Any] | Study) -> Figure:
         points = [point for one in found.each.values() for point in searches.progress(one)]
         shown = [search_figures.scaled(objective, point.trial) for point in points]
         value_axis(axes, [value for value in shown if value is not None], percent, strip=None in shown)
+        right = max([*most, 1])
+        axes.set_xlim(0.4, right + 0.6)
         for number, (arm, one) in enumerate(found.each.items()):
             _arm(axes, arm, one, number, len(found.each))
         if any(map(searches.default, found.each.values())):
             axes.scatter([], [], s=20, facecolors="none", edgecolors="black", label="as declared")
-        right = max([*most, 1])
-        axes.set_xlim(0.4, right + 0.6)
         ticks(axes, "x", 1, right, log=False, many=12, whole=True)
         axes.set_xlabel("trials")
         axes.set_ylabel(search_figures.titled(objective))
@@ -91,7 +91,8 @@ def _trials(axes: Axes, found: Search, look: dict[str, Any], share: float) -> No
     """
     base, objective = searches.default(found), found.objectives[0]
     trials = [point.trial for point in searches.progress(found)]
-    places = [(n + 0.24 * (share - 0.5), search_figures.scaled(objective, t)) for n, t in enumerate(trials, start=1)]
+    aside = 0.02 * axes.get_xlim()[1] * (share - 0.5)
+    places = [(n + aside, search_figures.scaled(objective, trial)) for n, trial in enumerate(trials, start=1)]
     above = [(x, y) for x, y in places if y is not None]
     marked = [place for place, trial in zip(places, trials, strict=True) if trial is base and place[1] is not None]
     below = [(x, STRIP * share) for x, y in places if y is None]

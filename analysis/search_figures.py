@@ -59,7 +59,8 @@ def draw(study: Mapping[str, Any] | Study) -> Figure:
 def _heading(study: Study) -> str:
     found = study.search
     asked = count(sum(trial.state != "known" for trial in found.trials), "trial")
-    what = f"Search by {found.sampler}, {asked} on {found.split} tasks, {seeds_text(found.tuning_seeds)}"
+    of = "" if study.baseline == "default" else f" of {study.baseline}"
+    what = f"Search{of} by {found.sampler}, {asked} on {found.split} tasks, {seeds_text(found.tuning_seeds)}"
     return "\n".join([captions.title(study), *textwrap.wrap(what, 110)])
 
 
