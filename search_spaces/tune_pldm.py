@@ -8,10 +8,10 @@ SWEEP = Sweep(
     worlds={"local": "two_room", "gpu": "push_t", "paper": "push_t"},
     search=search(
         {  # from a third of scale local's weights to three times the published ones
-            "terms.variance.weight": log_uniform(0.6, 54.0),
-            "terms.covariance.weight": log_uniform(0.4, 36.0),
-            "terms.time_similarity.weight": log_uniform(0.006, 0.6),
-            "terms.time_variance.weight": log_uniform(0.02, 2.1),
+            "terms.variance.weight": log_uniform(0.2, 54.0),
+            "terms.covariance.weight": log_uniform(0.13, 36.0),
+            "terms.time_similarity.weight": log_uniform(0.0022, 0.6),
+            "terms.time_variance.weight": log_uniform(0.0076, 2.1),
             "terms.inverse": choice(
                 None, "inverse", then={"inverse": {"terms.inverse.weight": log_uniform(0.03, 10.0)}}
             ),
