@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from envs._episodes import Clips, Episodes
 from tests.trainables._batches import drawn, latents, sample, side_by_side
-from trainables import plugins
+from trainables import plugins, training
+from trainables.paths import assign
 from trainables.terms import forward, inverse, sigreg
 from trainables.terms._latents import Dims
 
@@ -51,6 +53,17 @@ def test_two_workers_with_half_the_rows_each_give_every_terms_value_and_gradient
     assert shared.item() == pytest.approx(alone.item(), rel=1e-9)
     one, two = (torch.autograd.grad(loss, z)[0] for loss in (alone, shared))
     assert (one - two).abs().max() <= 1e-9 * one.abs().max()
+
+
+@pytest.mark.parametrize("name", plugins.names("terms"))
+def test_every_term_joins_an_objective_by_its_path_and_trains(name, tiny, data):
+    config = assign(tiny("smwm", data__steps=100), f"terms.{name}.weight", 0.5)
+    found = data(config)
+    run = training.Run(
+        config, Clips(Episodes(found["train"]), config.clip, config.frameskip), Episodes(found["validation"])
+    )
+    assert [run.advance() for _ in range(3)] == ["ok"] * 3
+    assert len(set(run.history[f"loss/{name}"])) == 3
 
 
 def test_forward_is_the_mean_squared_error_with_gradients_into_the_target_too():

@@ -118,6 +118,10 @@ def test_straightening_is_zero_on_a_line_one_at_a_right_angle_and_two_going_back
     assert bent == pytest.approx(1 - 2 / 3 * 0.5**0.5, abs=1e-12)
 
 
+def test_straightening_asks_for_three_frames():
+    assert straightening.Config().clip(1) == straightening.Config().clip(3) == 3
+
+
 def test_straightening_knows_no_place_size_or_direction_of_time():
     z = sample(8, 5, 6).double()
     value = straightening.statistic(z).item()
