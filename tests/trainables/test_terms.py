@@ -109,6 +109,14 @@ def test_sigreg_notices_shift_and_scale_but_not_the_order_of_rows():
         assert sigreg.loss(sigreg.Config(), None, latents(worse)).item() > 3 * value
 
 
+@pytest.mark.parametrize("name", ["sigreg", "variance", "covariance", "time_variance", "straightening"])
+def test_statistics_are_not_blurred_where_networks_run_in_half_precision(name):
+    term, z = plugins.load("terms", name), sample(64, 4, 1, 16)
+    plain = term.loss(term.Config(), None, latents(z))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert term.loss(term.Config(), None, latents(z)).item() == plain.item()
+
+
 def test_sigreg_draws_its_directions_from_the_given_generator():
     z = sample(64, 1, 1, 16)
     one, again, other = (sigreg.loss(sigreg.Config(), None, latents(z, seed=s)).item() for s in (1, 1, 2))

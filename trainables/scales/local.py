@@ -23,6 +23,7 @@ SIZES: dict[str, dict[str, Any]] = {
     },
     # Ours: after so few steps the published weight, 0.09, leaves planning at 60 % of TwoRoom's tasks (LOG.md).
     "terms.sigreg": {"projections": 128, "weight": 0.01},
+    "terms.reconstruction": {"patch": 8, "width": 64, "depth": 2},
     # Ours likewise: a thirtieth of the published weights, which plan 58 % of TwoRoom's tasks (LOG.md), and short clips.
     "method.pldm": {
         "terms.variance.weight": 0.6,
