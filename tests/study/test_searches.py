@@ -98,7 +98,7 @@ def test_each_search_is_what_it_would_be_alone(finished, arm, tmp_path):
     assert ours == {"method": arm, **mine}
 
 
-@pytest.mark.parametrize("killed_in", [1, 4, 5])
+@pytest.mark.parametrize("killed_in", [2, 5])
 def test_stopped_and_gone_on_with_they_have_spent_alike_and_end_as_if_nothing_had_happened(
     finished, killed_in, tmp_path
 ):
