@@ -40,7 +40,7 @@ def main(
     world: Annotated[str | None, typer.Option(help="envs/<world>.py, the sweep's own otherwise")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="N", help="seeds 0 to N-1, the sweep's own otherwise")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="path=value, any number of times")] = None,
-    budget: Annotated[str | None, typer.Option(metavar="N", help="trials of a search, or of each; its own otherwise")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="N", help="trials of each search, its own otherwise")] = None,
     at_most: Annotated[str | None, typer.Option(metavar="N", help="trials at a time, all that fit otherwise")] = None,
     store: Annotated[str, typer.Option(metavar="PATH or URI", help="everything that is kept lies below it")] = "runs",
     keep_: Annotated[str, typer.Option("--keep", help="weights of a complete study: all, best or none")] = "all",
