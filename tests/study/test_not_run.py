@@ -132,13 +132,15 @@ def test_it_is_planned_for_nothing_and_named_with_what_it_lacks(lacking, tmp_pat
     assert [record["status"] for record in records[::2]] == ["missing"] * 2
 
 
-def test_floors_are_of_an_arm_that_was_run(lacking, done):
-    records = report.records(lacking, done)
-    for record in records:
-        record |= {"measures": {}, "status": "not run"} if record["arm"] == "batch" else {}
-    declared = report.declaration(lacking, done, records)
-    assert declared["floor_arms"] == ["batch", "none"]
+def test_floors_are_of_an_arm_that_was_run_and_nothing_is_recorded_for_one_that_was_not(small, done):
+    arms = [Arm("gone", {"data.seed": 1}), Arm("here")]
+    sweep = Sweep(question="?", base="lewm", worlds={"local": "two_room"}, arms=arms, baseline="gone")
+    study = replace(small(seeds=1), sweep=sweep, lacks={"gone": LACKS})
+    before = done.keys("data/")
+    declared = report.declaration(study, done, report.records(study, done))
     assert set(declared["floors"]) == {"no-op", "random"}
+    assert (declared["floor_arms"], declared["alike"]) == (["here"], ["gone"])
+    assert done.keys("data/") == before
 
 
 def test_the_status_counts_it_apart_and_leaves_nothing_to_do(lacking, tmp_path, done):
