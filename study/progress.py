@@ -132,6 +132,7 @@ def _line(key: tuple[str, int], row: dict[str, Any]) -> str:
     what = {
         "train": lambda: f"step {event['step']}/{event['steps']}  loss {event['loss']:.4g}{_step_time(row)}",
         "data": lambda: f"recording {event['split']} episodes {event['done']}/{event['total']}",
+        "features": lambda: f"features of {event['split']} frames {event['done']}/{event['total']}",
         "measure": lambda: f"measuring {event['measure']}",
     }.get(event["phase"], lambda: "starting")()
     return f"{key[0]}, seed {key[1]}: {what}"

@@ -23,6 +23,7 @@ from trainables.store import Store, flat
 KINDS = {
     "data": "data",
     "floors": "data",
+    "features": "features of frozen encoders",
     "train": "checkpoints",
     "work": "unfinished work",
     "quarantine": "quarantine",
