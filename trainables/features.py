@@ -6,6 +6,7 @@ of their features where those are kept.
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -80,18 +81,29 @@ def compute(config: TrialConfig, folder: Path, out: Path, progress: Callable[[in
     frames = Episodes(folder)
     encode, shape = _encoder(config, frames)
     done = (glance(note) or {}).get("rows", 0) if unfinished.exists() else 0
-    kept = np.lib.format.open_memmap(unfinished, "r+" if done else "w+", dtype=np.float16, shape=(frames.rows, *shape))
-    saved = time.monotonic()
-    for start in range(done, frames.rows, FRAMES_AT_ONCE):
-        rows = np.arange(start, min(start + FRAMES_AT_ONCE, frames.rows))
-        kept[rows] = _half(encode(frames.pixels(rows)))
-        progress(int(rows[-1]) + 1, frames.rows)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            kept.flush()
-            write_json(note, {"rows": int(rows[-1]) + 1})
-            saved = time.monotonic()
-    kept.flush()
+    with unfinished.open("r+b" if done else "wb") as file:  # not mapped: a full disk would end the process
+        file.write(_header((frames.rows, *shape)))
+        file.seek(done * np.prod(shape) * 2, os.SEEK_CUR)
+        file.truncate()
+        saved = time.monotonic()
+        for start in range(done, frames.rows, FRAMES_AT_ONCE):
+            stop = min(start + FRAMES_AT_ONCE, frames.rows)
+            file.write(_half(encode(frames.pixels(np.arange(start, stop)))).tobytes())
+            progress(stop, frames.rows)
+            if time.monotonic() - saved > SAVE_SECONDS or stop == frames.rows:
+                file.flush()
+                os.fsync(file.fileno())
+                write_json(note, {"rows": stop})
+                saved = time.monotonic()
     os.replace(unfinished, out / FILE_NAME)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a file of float16 numbers of that shape begins with."""
+    header = io.BytesIO()
+    about = {"descr": np.lib.format.dtype_to_descr(np.dtype("<f2")), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, about)
+    return header.getvalue()
 
 
 def _encoder(config: TrialConfig, frames: Episodes) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int, int]]:
@@ -115,7 +127,7 @@ def _half(features: np.ndarray) -> np.ndarray:
     largest = np.finfo(np.float16).max
     if not (np.abs(features) <= largest).all():
         raise ValueError(f"features beyond {largest:g} cannot be kept in half precision: set encoder.cached=false")
-    return features.astype(np.float16)
+    return features.astype("<f2")
 
 
 def _name(split: str) -> str:
