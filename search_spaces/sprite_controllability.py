@@ -2,18 +2,23 @@
 
 By the effective rank, for which the paper's code prints a value for every arm (1 seed, its own small networks); a probe
 would need three numbers an arm: linear R² there 0.98 for y where x alone is controlled, 0.10 for the angle in xy. The
-angle counts twice, as cosine and sine. Without control there is nothing to infer, and the latent collapses.
+angle counts twice, as cosine and sine. Without control there is nothing to infer, nor to plan.
 """
 
 from search_spaces._sweep import Arm, Sweep
 
-CONTROL = "data.options.control"
+CONTROL, PLANS = "data.options.control", "measures.success_rate"
 
 SWEEP = Sweep(
     question="Does the latent keep more of an arrow's state the more of it the action controls?",
     base="smwm",
     worlds={"local": "sprite", "gpu": "sprite", "paper": "sprite"},
-    arms=[Arm("none", {CONTROL: "none"}), Arm("x", {CONTROL: "x"}), Arm("xy"), Arm("xyt", {CONTROL: "xyt"})],
+    arms=[
+        Arm("none", {CONTROL: "none", PLANS: None}),
+        Arm("x", {CONTROL: "x"}),
+        Arm("xy"),
+        Arm("xyt", {CONTROL: "xyt"}),
+    ],
     baseline="xy",
     primary="effective_rank",
     margin=0.5,

@@ -109,7 +109,8 @@ def check_episodes(config: TrialConfig, store: Store) -> None:
     from trainables.planning import choose_tasks
 
     episodes = {split: Episodes(store.get(ids.data_key(config, split))) for split in ids.SPLITS}
-    choose_tasks(config.data.load(), episodes[config.protocol.split], config.protocol)
+    if any("protocol" in plugins.load("measures", name).USES for name in config.measures):
+        choose_tasks(config.data.load(), episodes[config.protocol.split], config.protocol)
     Clips(episodes[ids.judging_split(config)], config.history + ROLLOUT_BLOCKS, config.frameskip)
     if (clips := len(Clips(episodes["train"], config.clip, config.frameskip))) < config.optim.batch:
         raise ValueError(f"optim.batch={config.optim.batch} is more than the {clips} clips of the training set")
