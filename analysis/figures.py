@@ -243,7 +243,8 @@ def _steps(
     for arm, label, colour in zip(study.arms, labels, _colours(study, path), strict=True):
         rows = table.filter(pl.col("measure").is_in(list(stepped)), pl.col("mean") > 0, arm=arm.name).to_dicts()
         points = sorted((stepped[row["measure"]], row["mean"]) for row in rows)
-        axes.plot([x for x, _ in points], [y for _, y in points], "o-", ms=3, lw=1.3, color=colour, label=label)
+        if points:
+            axes.plot([x for x, _ in points], [y for _, y in points], "o-", ms=3, lw=1.3, color=colour, label=label)
     _error_axis(axes)
     axes.set_xticks(sorted(stepped.values()))
     axes.set_xlabel("step")
@@ -257,7 +258,10 @@ def _error_axis(axes: Axes) -> None:
     if not levels.size or levels.max() / levels.min() < CLOSE:
         return
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(
+        LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,))
+    )  # more than fit would be none
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_locator(NullLocator())
 

@@ -50,7 +50,10 @@ def levels_of_rollout(figure):
     return next(axes for axes in figure.axes if axes.get_title(loc="left").startswith("rollout error"))
 
 
-@pytest.mark.parametrize(("first", "second", "scale"), [(1800, 3200, "linear"), (1800, 32000, "log"), (0, 0, "linear")])
+@pytest.mark.parametrize(
+    ("first", "second", "scale"),
+    [(1800, 3200, "linear"), (1800, 32000, "log"), (1800, 170000, "log"), (1800, 3.2e9, "log"), (0, 0, "linear")],
+)
 def test_errors_that_are_close_stand_on_a_linear_axis(make_study, make_record, first, second, scale):
     records = [make_record(arm, seed) for arm in ("tiny", "small", "base") for seed in range(3)]
     for record in records:
