@@ -249,12 +249,13 @@ def _steps(
     axes.set_xticks(sorted(stepped.values()))
     axes.set_xlabel("step")
     axes.set_title(_words(first["measure"][0].rsplit("_", 1)[0], first["unit"][0]))
-    axes.legend(title=path, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, title_fontsize=7, frameon=False)
+    if axes.lines:
+        axes.legend(title=path, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, title_fontsize=7, frameon=False)
 
 
 def _error_axis(axes: Axes) -> None:
     """Linear where the lines' largest and smallest values are CLOSE, else logarithmic with plain numbers."""
-    levels = np.concatenate([line.get_ydata() for line in axes.lines])
+    levels = np.concatenate([[], *(line.get_ydata() for line in axes.lines)])
     if not levels.size or levels.max() / levels.min() < CLOSE:
         return
     axes.set_yscale("log")
