@@ -7,18 +7,14 @@ angle counts twice, as cosine and sine. Without control there is nothing to infe
 
 from search_spaces._sweep import Arm, Sweep
 
-CONTROL, PLANS = "data.options.control", "measures.success_rate"
+CONTROL = "data.options.control"
+NONE = {CONTROL: "none", "measures.success_rate": None}
 
 SWEEP = Sweep(
     question="Does the latent keep more of an arrow's state the more of it the action controls?",
     base="smwm",
     worlds={"local": "sprite", "gpu": "sprite", "paper": "sprite"},
-    arms=[
-        Arm("none", {CONTROL: "none", PLANS: None}),
-        Arm("x", {CONTROL: "x"}),
-        Arm("xy"),
-        Arm("xyt", {CONTROL: "xyt"}),
-    ],
+    arms=[Arm("none", NONE), Arm("x", {CONTROL: "x"}), Arm("xy"), Arm("xyt", {CONTROL: "xyt"})],
     baseline="xy",
     primary="effective_rank",
     margin=0.5,
