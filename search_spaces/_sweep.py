@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import envs
-from search_spaces import _space
+from search_spaces import _sets, _space
 from search_spaces._search import (
     COSTS,
     DEFAULT,
@@ -27,7 +27,7 @@ from search_spaces._spaces import Arm, ablate, grid, levels, methods, zipped
 from trainables import ids, plugins
 from trainables.config import TrialConfig
 from trainables.monitors import Watch
-from trainables.paths import assign_all, base_config, flatten
+from trainables.paths import assign_all, base_config
 from trainables.settings import ConfigError
 
 __all__ = [
@@ -55,7 +55,6 @@ __all__ = [
 ]
 
 FIRST_SCALE = "local"
-_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -139,11 +138,13 @@ class Sweep:
     def trials(self, world: str, scale: str, sets: Mapping[str, Any], seeds: Iterable[int]) -> list[Trial]:
         """Every arm with every seed, all arms of the first seed first: the base, the arm's changes, then `sets`.
 
+        Without a search, a set on what only some arms have, and have alike, is of those arms.
         Raises ConfigError for settings that cannot be, for a set on what the sweep varies, and for arms that agree.
         """
         base = self._base(world, scale)
         plain = {arm.name: assign_all(base, arm.changes) for arm in self.arms}
-        configs = _apply(plain, sets)
+        # What a search tries is of one arm alone, which does not tell what others have.
+        configs = _sets.apply(plain, sets, frozenset() if self.search else _sets.partly(plain, self.arms))
         self._check_distinct(configs)
         self._check_measured(configs[self.baseline])
         changes = {arm.name: arm.changes for arm in self.arms}
@@ -167,7 +168,7 @@ class Sweep:
     def _check_space(self, world: str, scale: str, sets: Mapping[str, Any]) -> None:
         for given in sets:
             for path, _, _ in _space.dimensions(self.search.space):
-                if _related(given, path) or given in ("seed", "protocol.split"):
+                if _sets.related(given, path) or given in ("seed", "protocol.split"):
                     raise ConfigError(f"{given}: cannot be set, the search varies {path}, its seed and its tasks")
         for config in self._ends(world, scale, sets):
             if not self.search.looks(config.optim.steps):
@@ -190,7 +191,7 @@ class Sweep:
             for path, ends in corners.items()
             for number, chosen in enumerate(ends)
         }
-        configs = _apply(plain, sets)
+        configs = _sets.apply(plain, sets)
         for path, ends in corners.items():
             if len({identity(configs[path, number]) for number in range(len(ends))}) == 1:
                 raise ConfigError(f"space: {path} changes nothing, all of its values resolve to the same trial")
@@ -249,39 +250,6 @@ def _reported(config: TrialConfig) -> list[str]:
 def identity(config: TrialConfig) -> tuple[str, ...]:
     """What makes two configs one trial: the id of the training and of every measure."""
     return ids.train_key(config), *sorted(ids.measure_key(config, name) for name in config.measures)
-
-
-def _apply(plain: Mapping[Hashable, TrialConfig], sets: Mapping[str, Any]) -> dict[Hashable, TrialConfig]:
-    """Every arm's config with `sets`, which must leave alone every setting in which the arms differ."""
-    if "seed" in sets:
-        raise ConfigError("seed: cannot be set, a sweep runs every arm with the same seeds; use --seeds")
-    before = [flatten(config) for config in plain.values()]
-    swept = _swept(before)
-    for given in sets:
-        for path in swept:
-            if _related(given, path):
-                raise ConfigError(f"{given}: cannot be set, the sweep varies {path}")
-    configs = {name: assign_all(config, sets) for name, config in plain.items()} if sets else dict(plain)
-    after = [flatten(config) for config in configs.values()] if sets else before
-    if changed := [path for path in swept if _column(before, path) != _column(after, path)]:
-        raise ConfigError(f"{', '.join(sets)}: cannot be set, it changes {changed[0]}, which the sweep varies")
-    return configs
-
-
-def _swept(flat: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Every setting in which the arms differ."""
-    paths = sorted({path for settings in flat for path in settings})
-    return [path for path in paths if len(set(_column(flat, path))) > 1]
-
-
-def _column(flat: Sequence[Mapping[str, Any]], path: str) -> list[str]:
-    """One setting in every arm, as text that tells 1, "1" and absence apart."""
-    return [repr(settings.get(path, _ABSENT)) for settings in flat]
-
-
-def _related(first: str, second: str) -> bool:
-    """Whether one path leads through the other."""
-    return f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")
 
 
 def _require(what: str, name: object, valid: Sequence[str]) -> None:

@@ -155,6 +155,50 @@ def test_a_set_that_undoes_the_sweep_by_another_path_is_refused():
         weights.trials("two_room", "local", {"method": "lewm"}, [0])
 
 
+def resolved(name, sets):
+    """Config by arm of a sweep of the folder."""
+    return {trial.arm: trial.config for trial in search_spaces.load(name).trials("two_room", "local", sets, [0])}
+
+
+@pytest.mark.parametrize(("name", "pretrained"), [("methods", "dino_wm"), ("encoder", "dinov2")])
+def test_a_set_on_what_one_arm_alone_has_is_of_that_arm(name, pretrained, tmp_path):
+    file = tmp_path / "dinov2.pth"
+    file.write_bytes(b"weights")
+    plain = resolved(name, {})
+    for sets in ({"encoder.weights": "random"}, {"encoder.weights": str(file)}, {"encoder.frozen": False}):
+        configs = resolved(name, {**sets, "optim.steps": plain[pretrained].optim.steps})
+        assert [arm for arm in plain if configs[arm] != plain[arm]] == [pretrained]
+        assert [arm for arm in plain if identity(configs[arm]) != identity(plain[arm])] == [pretrained]
+        assert all(flatten(configs[pretrained])[path] == value for path, value in sets.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "sets", "message"),
+    [
+        ("methods", {"encoder.weights": None}, r"encoder\.weights: None: Input should be a valid string"),
+        ("methods", {"encoder.weightz": "random"}, r"encoder\.weightz: no such setting"),
+        ("methods", {"encoder.width": 4}, r"encoder\.width: no such setting"),  # of a vit, which no arm has
+        ("methods", {"terms.sigreg": None}, r"terms\.sigreg: cannot be set, the sweep varies terms\.sigreg\.knots"),
+        ("methods", {"terms.inverse.weight": 0.1}, r"the sweep varies terms\.inverse\.weight"),
+        ("encoder", {"encoder.tokens": "patch"}, r"encoder\.tokens: cannot be set, the sweep varies encoder\.tokens"),
+        ("encoder", {"encoder.width": 4}, r"the sweep varies encoder\.width"),  # vit's and resnet18's are unlike
+    ],
+)
+def test_what_arms_have_unlike_or_are_about_or_have_not_at_all_cannot_be_set(name, sets, message):
+    with pytest.raises(ConfigError, match=message):
+        resolved(name, sets)
+
+
+def test_an_arm_is_about_what_it_says_one_by_one_or_all_together():
+    for changes in ({"terms.sigreg.weight": 0.1}, {"terms": {"forward": {}, "sigreg": {"weight": 0.1}}}):
+        declared = sweep(base="smwm", arms=[Arm("plain"), Arm("sigreg", changes)], baseline="plain")
+        with pytest.raises(ConfigError, match=r"cannot be set, the sweep varies terms\.sigreg\.weight"):
+            declared.trials("two_room", "local", {"terms.sigreg.weight": 0.2}, [0])
+    gray = sweep(arms=[Arm("usual"), Arm("other", {"protocol.look": {"background": "gray"}})], baseline="usual")
+    with pytest.raises(ConfigError, match=r"the sweep varies protocol\.look\.background"):
+        gray.trials("two_room", "local", {"protocol.look.background": "usual"}, [0])
+
+
 def test_kinds_of_space_give_named_arms():
     assert levels("optim.lr", (0.001, 1.0)) == [Arm("0.001", {"optim.lr": 0.001}), Arm("1", {"optim.lr": 1.0})]
     assert methods("smwm", "lewm") == [Arm("smwm", {"method": "smwm"}), Arm("lewm", {"method": "lewm"})]
