@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces._sweep import Trial
+from study import departures
 from study.plan import NOT_RUN, Study
 from trainables import ids, pipeline
 from trainables.config import TrialConfig
@@ -91,6 +92,7 @@ def declaration(
         "floor_arms": [arm for arm, config in judged.items() if ids.floors_key(config) == ids.floors_key(floored)],
         "floor_distances": {policy: found["distance"] for policy, found in floors.items()},
         "data": pipeline.data_note(floored, store),
+        "notes": departures.notes(study),
     }
 
 

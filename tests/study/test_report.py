@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from analysis import tables
 from study import plan as plans
 from study import report
 from trainables import pipeline
@@ -98,6 +99,14 @@ def test_the_declaration_says_what_was_asked_and_how_it_is_judged(small, done):
     timed = {value["name"] for value in declared["measures"] if value["timed"]}
     assert timed == {"planning_seconds"}
     assert [len(repeat) for repeat in declared["floors"]["no-op"]] == [10]
+
+
+def test_the_table_says_what_the_scale_sets_otherwise_than_the_papers(small, done):
+    records = report.records(small(), done)
+    text = tables.markdown(report.declaration(small(), done, records), records)
+    note = text.split("**Take note**")[1].split("\n\n")[1]
+    assert "- At scale local these settings are not the published ones: every arm: terms.sigreg." in note
+    assert "terms.sigreg.weight 0.01 (published 0.09); trainables/scales/local.py says why." in note
 
 
 def test_without_a_finished_trial_there_are_no_floors_to_show(small, done):
