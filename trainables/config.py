@@ -8,6 +8,7 @@ and hashed before anything expensive starts.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -46,11 +47,12 @@ class Data(Settings):
     @model_validator(mode="before")
     @classmethod
     def _identified(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("source"), str) and not value.get("fingerprint"):
+        if isinstance(value, dict) and isinstance(source := value.get("source"), str):
             from envs._source import fingerprint
 
             try:
-                return {**value, "fingerprint": fingerprint(value["source"])}
+                found = value.get("fingerprint") or fingerprint(source)
+                return {**value, "source": str(Path(source).absolute()), "fingerprint": found}  # trials run elsewhere
             except ValueError as error:
                 raise ValueError(f"source: {error}; of what is done already, give data.fingerprint, too") from None
         return value

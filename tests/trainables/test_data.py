@@ -129,6 +129,16 @@ def test_the_id_goes_by_the_content_and_not_by_the_place(imported, tmp_path):
     assert ids.train_key(changed) != ids.train_key(config)
 
 
+def test_a_file_named_from_here_is_the_same_in_another_folder(imported, tmp_path, monkeypatch):
+    config, store = imported
+    monkeypatch.chdir(tmp_path)
+    here = assign(config, "data.source", "tworoom.h5")
+    known = assign_all(config, {"data.source": "tworoom.h5", "data.fingerprint": config.data.fingerprint})
+    monkeypatch.chdir("/")
+    assert here == known == config
+    assert len(Episodes(pipeline.ensure_data(here, store, "test")).length) == 5
+
+
 def test_what_is_known_by_its_fingerprint_needs_no_file(imported, tmp_path):
     config, _ = imported
     (tmp_path / "tworoom.h5").unlink()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import timm
@@ -194,6 +195,16 @@ def test_the_id_goes_by_the_content_of_the_weights_and_not_by_their_place(file, 
     assert back == hub  # the file's fingerprint went with it
 
 
+def test_a_place_named_from_here_is_the_same_file_in_another_folder(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    here = assign_all(LOCAL, {"encoder": "dinov2", "encoder.weights": file.name})
+    known = dinov2.Config(weights=file.name, fingerprint=here.encoder.fingerprint)
+    monkeypatch.chdir(tmp_path)
+    assert here == assign_all(LOCAL, {"encoder": "dinov2", "encoder.weights": str(file)})
+    assert known.weights == str(file) and pipeline.lacking(here) is None
+    assert type(LOCAL).model_validate(here.model_dump(mode="json")) == here
+
+
 def test_a_file_that_changed_since_is_not_used(tmp_path):
     path = bad(tmp_path / "mine.safetensors", {"cls_token": torch.zeros(1)})
     config = dinov2.Config(weights=path)
@@ -205,13 +216,14 @@ def test_a_file_that_changed_since_is_not_used(tmp_path):
 
 def test_a_known_fingerprint_needs_no_file_before_the_weights_are_needed(file):
     config = dinov2.Config(weights="nowhere.safetensors", fingerprint="0123456789abcdef")
-    assert dinov2.lacking(config).startswith("no weights: there is no file nowhere.safetensors")
+    missing = Path("nowhere.safetensors").absolute()
+    assert dinov2.lacking(config).startswith(f"no weights: there is no file {missing}; give")
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("encoder.side", 60, "encoder.side: 60: 60 is no multiple of 14 px, the nearest is 56"),
+        ("encoder.side", 60, "encoder.side: 60: is no multiple of 14 px, the nearest is 56"),
         ("encoder.side", 7, "encoder.side: 7: Input should be greater than or equal to 14"),
         ("encoder.weights", "hubb", "encoder: weights: there is no file hubb, did you mean 'hub'?; valid: hub, random"),
         ("encoder.weights", "/", "encoder: weights: / is a folder, not a file"),

@@ -6,6 +6,7 @@ The weights come from the Hugging Face hub or from a file, and never from chance
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -42,12 +43,13 @@ class Config(Settings):
     def _identified(cls, value: Any) -> Any:
         if not isinstance(value, dict) or not isinstance(weights := value.get("weights", HUB), str):
             return value
-        if weights in (HUB, RANDOM) or value.get("fingerprint"):
+        if weights in (HUB, RANDOM):
             return value
         from envs._source_file import fingerprint
 
         try:
-            return {**value, "fingerprint": fingerprint(weights)}
+            found = value.get("fingerprint") or fingerprint(weights)
+            return {**value, "weights": str(Path(weights).absolute()), "fingerprint": found}  # trials run elsewhere
         except ValueError as error:
             close = plugins.nearest(weights, [HUB, RANDOM])
             raise ValueError(f"weights: {error}{close}; valid: {HUB}, {RANDOM}, or the path of a file") from None
@@ -56,9 +58,7 @@ class Config(Settings):
     @classmethod
     def _divides(cls, value: int) -> int:
         if value % PATCH:
-            raise ValueError(
-                f"{value} is no multiple of {PATCH} px, the nearest is {max(1, round(value / PATCH)) * PATCH}"
-            )
+            raise ValueError(f"is no multiple of {PATCH} px, the nearest is {max(1, round(value / PATCH)) * PATCH}")
         return value
 
     @field_validator("cached")
