@@ -24,10 +24,11 @@ def title(study: Study) -> str:
 
 
 def setting(study: Study, records: list[Record]) -> list[str]:
-    """Question, primary measure, baseline, margin, protocol, seeds and what was set by hand."""
+    """Question, primary measure, baseline and margin of a comparison, protocol, seeds and what was set by hand."""
+    judged = f" Baseline: {study.baseline}. Margin: {quantity(study, study.margin)}." if study.compares else ""
     lines = [
         f"Question: {study.question}",
-        f"Primary measure: {study.primary}. Baseline: {study.baseline}. Margin: {quantity(study, study.margin)}.",
+        f"Primary measure: {study.primary}.{judged}",
         f"World: {study.world}. Scale: {study.scale}. Protocol: {protocol(records)}.",
         f"Seeds: {', '.join(map(str, study.seeds))}.",
         *([f"Data: {study.data}"] if study.data else []),
@@ -181,17 +182,18 @@ def _not_run(study: Study, trials: list[Record]) -> list[str]:
     for (lacks, details), trials_of in counts.items():
         arms = ", ".join(f"{arm} ({count(n, 'trial')})" for arm, n in trials_of.items())
         how = f"{details}. Once that is there" if details else "Once that is there"
-        nothing = " Without the baseline nothing is compared." * (study.baseline in trials_of)
+        nothing = " Without the baseline nothing is compared." * (study.compares and study.baseline in trials_of)
         lines.append(f"Not run ({lacks}), and in no mean or test: {arms}. {how}, the same command runs them.{nothing}")
     return lines
 
 
 def _truth(measure: str, truth: Mapping[str, float], records: list[Record]) -> str:
-    """What a measure truly is in each arm, and in how many trials it came out so."""
+    """What a measure is expected to be in each arm, and in how many trials it came out so."""
     found = [(record.arm, record.value(measure)) for record in records if record.arm in truth]
     right = sum(value == truth[arm] for arm, value in found)
     known = ", ".join(f"{arm} {value:g}" for arm, value in truth.items())
-    return f"True {measure}: {known}; measured so in {right} of {sum(value is not None for _, value in found)} trials."
+    tried = sum(value is not None for _, value in found)
+    return f"Expected {measure}: {known}; measured so in {right} of {tried} trials."
 
 
 def _unlike(study: Study) -> list[str]:
@@ -199,6 +201,8 @@ def _unlike(study: Study) -> list[str]:
     other = [arm.name for arm in study.arms if study.alike is not None and arm.name not in study.alike]
     if not other:
         return []
+    if not study.compares:
+        return ["Every arm is judged on episodes or tasks of its own, so none is compared with another."]
     return [f"Judged on other episodes or tasks than {study.baseline}, so not compared with it: {', '.join(other)}."]
 
 

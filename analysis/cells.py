@@ -33,9 +33,9 @@ def with_interval(row: dict[str, Any], names: tuple[str, str, str], sign: str = 
 
 
 def with_truth(row: dict[str, Any]) -> str:
-    """A mean as `with_interval`, and beside it what is known to be true: `4 (true 4)`."""
-    known = "" if row["truth"] is None else f" (true {number(row['truth'], is_rate(row['measure']))})"
-    return with_interval(row, MEAN) + known
+    """A mean as `with_interval`, and beside it what is expected: `4 (expected 4)`."""
+    expected = "" if row["truth"] is None else f" (expected {number(row['truth'], is_rate(row['measure']))})"
+    return with_interval(row, MEAN) + expected
 
 
 def never_run(row: dict[str, Any]) -> bool:

@@ -36,7 +36,8 @@ STYLE = {
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#5d3a9b")  # Okabe and Ito
 FAILED = "#b2182b"
-LEGEND = "dot: a seed (cross: collapsed or diverged) · bar: mean{interval} · bold: baseline"
+LEGEND = "dot: a seed (cross: collapsed or diverged) · bar: mean"
+BASELINE = " · bold: baseline"
 INTERVAL = " · line: 95 % interval"
 BESIDE = ("probe_r2", "effective_rank")  # other measures worth a panel
 DECADES = 30  # ratio of largest to smallest setting from which the axis is logarithmic
@@ -54,7 +55,8 @@ def draw(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] |
         heading = "\n".join([captions.title(study), *textwrap.wrap(study.question, int(11 * figure.get_figwidth()))])
         figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
         interval = INTERVAL if table.filter(~pl.col("timed"), pl.col("role") != "floor")["low"].count() else ""
-        figure.supxlabel(LEGEND.format(interval=interval), x=0.01, ha="left", fontsize=7, color="#666666")
+        legend = LEGEND + interval + (BASELINE if study.compares else "")
+        figure.supxlabel(legend, x=0.01, ha="left", fontsize=7, color="#666666")
         for panel, name in zip([main, *small], [study.primary, *beside], strict=False):
             _measure(panel, study, table, trials, name)
         _floors(main, study, table)
@@ -180,7 +182,7 @@ def _x_axis(axes: Axes, study: Study, ticks: np.ndarray, labels: list[str], fail
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(ticks.min() - 0.6, ticks.max() + 0.6)
     for label, arm, failed in zip(axes.get_xticklabels(), study.arms, failures, strict=True):
-        label.set_fontweight("bold" if arm.name == study.baseline else "normal")
+        label.set_fontweight("bold" if arm.name == study.baseline and study.compares else "normal")
         label.set_color(FAILED if failed else "black")
 
 
@@ -207,11 +209,11 @@ def _floors(axes: Axes, study: Study, table: pl.DataFrame) -> None:
 
 
 def _references(axes: Axes, study: Study) -> None:
-    """Beside ours, open diamonds: published values, only of the same world and scale; triangles: true ones."""
+    """Beside ours, open diamonds: published values, only of the same world and scale; triangles: expected ones."""
     places = dict(zip((arm.name for arm in study.arms), axes.get_xticks(), strict=True))
     published = study.published if study.measured_alike else {}
     label = f"published: {study.source or 'no source given'}"
-    for marker, name, values in (("D", label, published), ("<", "true value", study.truth.get(study.primary, {}))):
+    for marker, name, values in (("D", label, published), ("<", "expected value", study.truth.get(study.primary, {}))):
         known = {places[arm] + 0.32: level for arm, level in values.items() if arm in places}
         if known:
             y = [level * (100 if is_rate(study.primary) else 1) for level in known.values()]

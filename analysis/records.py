@@ -88,7 +88,7 @@ class Study(BaseModel):
     published: dict[str, float] = {}  # arm -> value
     source: str | None = None
     published_at: str | None = None  # "world, scale" of the published values
-    truth: dict[str, dict[str, float]] = {}  # measure -> arm -> what it truly is, known from how the world is made
+    truth: dict[str, dict[str, float]] = {}  # measure -> arm -> what it is expected to be, by how the world is made
     measures: list[Measure] = []
     alike: list[str] | None = None  # arms that are judged on the episodes and tasks of the baseline; None: all of them
     floors: dict[str, list[list[bool]]] = {}  # policy -> solved, per repeat and task
@@ -97,6 +97,12 @@ class Study(BaseModel):
     data: str = ""  # where the episodes come from, and how they differ from those of the papers
     notes: list[str] = []
     search: Search | None = None  # how the arms were found, if they were
+
+    @property
+    def compares(self) -> bool:
+        """Whether some arm may be compared with the baseline: not where each is judged on episodes of its own."""
+        others = [arm.name for arm in self.arms if arm.name != self.baseline]
+        return self.alike is None or not others or any(arm in self.alike for arm in others)
 
     @property
     def measured_alike(self) -> bool:

@@ -23,9 +23,9 @@ from analysis.summary import plan
 ABOUT = ("knee", "effective_rank")  # primary measures of a question that the spectra answer
 SHARE = "component_share/"
 ACROSS = 4  # panels in a row
-BEYOND = "#c8c8c8"  # components that the world does not have
+BEYOND = "#c8c8c8"  # components beyond the expected ones
 LEGEND = "bar: mean share of the latent's variance · dot: a seed (cross: collapsed) · dashed: after the measured knee"
-TRUTH = " · coloured: as many components as there truly are"
+EXPECTED = " · coloured: as many components as expected"
 
 
 def wanted(study: Study, records: list[Record]) -> bool:
@@ -44,7 +44,7 @@ def draw(study: Mapping[str, Any] | Study, records: Iterable[Mapping[str, Any] |
         panels = figure.subplots(rows, across, sharey=True, squeeze=False).flatten()
         heading = "\n".join([captions.title(study), *textwrap.wrap(study.question, int(11 * figure.get_figwidth()))])
         figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
-        legend = LEGEND + (TRUTH if study.truth.get("knee") else "")
+        legend = LEGEND + (EXPECTED if study.truth.get("knee") else "")
         figure.supxlabel(
             "\n".join(textwrap.wrap(legend, int(20 * figure.get_figwidth()))),
             x=0.01,
@@ -70,10 +70,10 @@ def _shares(record: Record) -> list[float]:
 
 
 def _panel(axes: Axes, arm: str, trials: list[Record], truth: float | None) -> None:
-    """One arm: bars, dots, the knee of every seed, and in its title the knees beside the true dimension."""
+    """One arm: bars, dots, the knee of every seed, and in its title the knees beside the expected dimension."""
     spectra = [(trial, shares) for trial in trials if (shares := _shares(trial))]
     knees = [knee for trial in trials if (knee := trial.value("knee")) is not None]
-    axes.set_title(_title(arm, knees, truth))
+    axes.set_title(_title(arm, knees, truth), fontsize=8)
     if not spectra:
         axes.text(0.5, 0.5, _why(trials), transform=axes.transAxes, ha="center", va="center", color=FAILED, fontsize=8)
         axes.set_xticks([])
@@ -92,9 +92,9 @@ def _panel(axes: Axes, arm: str, trials: list[Record], truth: float | None) -> N
 
 
 def _title(arm: str, knees: list[float], truth: float | None) -> str:
-    """`coupled: knee 2 (true 2)`; several knees where the seeds differ."""
+    """`coupled: knee 2 (expected 2)`; several knees where the seeds differ."""
     seen = " | ".join(f"{knee:g}" for knee in sorted(set(knees)))
-    return f"{arm}{f': knee {seen}' if seen else ''}{'' if truth is None else f' (true {truth:g})'}"
+    return f"{arm}{f': knee {seen}' if seen else ''}{'' if truth is None else f' (expected {truth:g})'}"
 
 
 def _why(trials: list[Record]) -> str:

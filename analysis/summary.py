@@ -152,7 +152,7 @@ def _arm(study: Study, measure: Measure, arm: str, records: list[Record]) -> dic
     row |= {"arm": arm, "measure": measure.name, "unit": measure.unit, "timed": measure.timed}
     row |= {"seeds": len(have), "planned": len(records), "failed": len(records) - len(have)}
     row["tasks"] = len(_common_tasks(have)) if is_rate(measure.name) else None
-    row["role"] = "baseline" if arm == study.baseline else "arm"
+    row["role"] = "baseline" if arm == study.baseline and study.compares else "arm"
     row["lacks"] = next((record.lacks for record in records if record.lacks), None)
     row["truth"] = study.truth.get(measure.name, {}).get(arm)
     if found is not None:

@@ -54,8 +54,8 @@ def test_a_bar_is_the_mean_share_of_a_component_and_a_dot_a_seed(study, found):
 
 def test_the_knee_is_a_dashed_line_and_stands_in_the_title_beside_the_truth(study, found):
     first, second = panels(spectra.draw(study(), found))
-    assert first.get_title(loc="left") == "coupled: knee 2 (true 2)"
-    assert second.get_title(loc="left") == "independent: knee 4 (true 4)"
+    assert first.get_title(loc="left") == "coupled: knee 2 (expected 2)"
+    assert second.get_title(loc="left") == "independent: knee 4 (expected 4)"
     assert [line.get_xdata()[0] for line in first.lines] == [2.5]
     assert [line.get_xdata()[0] for line in second.lines] == [4.5]
     beyond = [to_rgba(bar.get_facecolor()) == to_rgba(BEYOND) for bar in first.patches]
@@ -75,7 +75,7 @@ def test_an_arm_without_a_spectrum_says_what_became_of_it(study, make, found, st
     found = [*found[:3], *(make("independent", seed, 4, status) for seed in range(3))]
     _, second = panels(spectra.draw(study(), found))
     assert [text.get_text() for text in second.texts] == [said]
-    assert second.get_title(loc="left") == "independent (true 4)"
+    assert second.get_title(loc="left") == "independent (expected 4)"
 
 
 def test_a_collapsed_seed_is_a_cross(study, make, found):

@@ -1,4 +1,4 @@
-"""Arms judged on tasks of their own are not compared as if they shared them; known truths stand beside ours."""
+"""Arms judged on tasks of their own are not compared as if they shared them; what is expected stands beside ours."""
 
 import polars as pl
 import pytest
@@ -47,33 +47,52 @@ def test_arms_of_the_same_tasks_are_compared(make_study, found, alike):
 
 def test_where_every_arm_has_its_own_tasks_there_are_neither_verdicts_nor_talk_of_them(make_study, found):
     text = markdown(make_study(alike=["small"]), found)
-    for word in ("verdict", "Holm", "difference from"):
+    for word in ("verdict", "Holm", "difference from", "aseline", "argin"):
         assert word not in text
+    assert "Primary measure: success_rate.  \n" in text
+    assert "Every arm is judged on episodes or tasks of its own, so none is compared with another." in text
+    assert {row["role"] for row in rows(make_study(alike=["small"]), found).values()} == {"arm", "floor"}
+
+
+@pytest.mark.parametrize(("alike", "bold"), [(["small"], False), (["small", "base"], True)])
+def test_the_figure_marks_a_baseline_only_where_one_is_compared_with_it(make_study, found, alike, bold):
+    figure = figures.draw(make_study(alike=alike), found)
+    assert ("bold: baseline" in figure.get_supxlabel()) == bold
+    weights = [label.get_fontweight() for label in figure.axes[0].get_xticklabels()]
+    assert weights == ["normal", "bold" if bold else "normal", "normal"]
+
+
+@pytest.mark.parametrize("alike", [None, ["small"]])
+def test_an_arm_that_is_alone_as_yet_keeps_its_baseline_and_margin(make_study, found, alike):
+    alone = make_study(alike=alike) | {"arms": [{"name": "small"}]}
+    text = markdown(alone, [record for record in found if record["arm"] == "small"])
+    assert "Baseline: small. Margin: 5 points." in text
+    assert "Every arm is judged" not in text
 
 
 def test_what_is_known_stands_beside_what_was_measured_and_right_trials_are_counted(make_study, found):
     found[0]["measures"]["knee"] = 3.0
     study = make_study(primary="knee", truth={"knee": {"tiny": 2, "small": 4}}, published={}, margin=0.5)
     text = markdown(study, found)
-    assert "4 (true 4)" in line(text, "| small")
-    assert "(true 2)" in line(text, "| tiny")
-    assert "true" not in line(text, "| base")
-    assert "True knee: tiny 2, small 4; measured so in 5 of 6 trials." in text
-    assert "4 (true 4)" in latex(study, found)
+    assert "4 (expected 4)" in line(text, "| small")
+    assert "(expected 2)" in line(text, "| tiny")
+    assert "expected" not in line(text, "| base")
+    assert "Expected knee: tiny 2, small 4; measured so in 5 of 6 trials." in text
+    assert "4 (expected 4)" in latex(study, found)
     assert rows(study, found)["tiny", "knee"]["truth"] == 2
     assert rows(study, found)["tiny", "probe_r2"]["truth"] is None
 
 
 def test_what_is_known_of_another_measure_stands_beside_that_one(make_study, found):
     text = markdown(make_study(truth={"knee": {"tiny": 2}}), found)
-    assert "2 (true 2)" in line(text, "| knee")
-    assert "true" not in line(text, "| tiny")
+    assert "2 (expected 2)" in line(text, "| knee")
+    assert "expected" not in line(text, "| tiny")
 
 
 def test_the_figure_marks_what_is_known(make_study, found):
     study = make_study(primary="knee", truth={"knee": {"tiny": 2, "base": 5}}, published={})
     main = next(axes for axes in figures.draw(study, found).axes if axes.get_title(loc="left").startswith("knee"))
-    (marks,) = (points for points in main.collections if points.get_label() == "true value")
+    (marks,) = (points for points in main.collections if points.get_label() == "expected value")
     assert [(round(x, 2), y) for x, y in marks.get_offsets().data] == [(0.32, 2.0), (2.32, 5.0)]
 
 
