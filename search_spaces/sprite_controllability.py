@@ -2,7 +2,9 @@
 
 By the effective rank, for which the paper's code prints a value for every arm (1 seed, its own small networks); a probe
 would need three numbers an arm: linear R² there 0.98 for y where x alone is controlled, 0.10 for the angle in xy. The
-angle counts twice, as cosine and sine. Without control there is nothing to infer, nor to plan.
+angle counts twice, as cosine and sine. Without control there is nothing to infer, nor to plan; that the latent then
+collapses is the paper's finding after 195,400 updates. The knee that is expected for x and xy is a hypothesis; for xyt
+there is none, for the paper's own spectrum (0.33, 0.19, 0.12, 0.10, 0.07, ...) has its largest ratio after the first.
 """
 
 from search_spaces._sweep import Arm, Sweep
@@ -18,7 +20,7 @@ SWEEP = Sweep(
     baseline="xy",
     primary="effective_rank",
     margin=0.5,
-    truth={"knee": {"x": 1.0, "xy": 2.0, "xyt": 4.0}},
+    truth={"knee": {"x": 1.0, "xy": 2.0}},
     published={("sprite", "paper"): {"none": 1.00, "x": 2.08, "xy": 3.47, "xyt": 7.72}},
     source="arXiv:2606.20104, authors' code, sprite world, 1 seed",
 )
