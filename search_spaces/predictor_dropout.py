@@ -1,7 +1,7 @@
 """How much dropout does the predictor need, and does it hurt to have none?  (LeWM, predictor dropout)
 
-Published: success on Push-T over 3 training seeds, the same 50 tasks, with 0.667 to 0.960 the widest range of all its
-ablations. Dropout is in the predictor's attention and MLP; 0.1 is the default of both papers.
+Published: success on Push-T over 3 training seeds, the same 50 tasks, with 0.667 to 0.960 the widest range among its
+ablations of the predictor. Dropout is in the predictor's attention and MLP; 0.1 is the default of both papers.
 """
 
 from search_spaces._sweep import Sweep, levels
