@@ -40,13 +40,14 @@ def batch_mean(x: Tensor) -> Tensor:
     return mean if workers() == 1 else _AllReduceSum.apply(mean) / workers()
 
 
-def distributed(module: nn.Module, partly_unused: bool = False) -> nn.Module:
-    """`module`, with the gradients of its outputs averaged over workers; `partly_unused`: some weights may get none."""
+def distributed(module: nn.Module) -> nn.Module:
+    """`module`, with the gradients of its outputs averaged over workers; weights that get none may be in it.
+
+    Every pass must use the same ones.
+    """
     if workers() == 1:
         return module
-    return DistributedDataParallel(
-        module, broadcast_buffers=False, find_unused_parameters=partly_unused, gradient_as_bucket_view=True
-    )
+    return DistributedDataParallel(module, broadcast_buffers=False, static_graph=True, gradient_as_bucket_view=True)
 
 
 class GlobalBatchNorm(nn.BatchNorm1d):
@@ -67,7 +68,11 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 def _normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """x (N, C) by the statistics of all workers' rows, which become part of the running ones."""
+    """x (N, C) by the statistics of all workers' rows, which become part of the running ones.
+
+    In single precision at least: under autocast a network hands on less.
+    """
+    kind, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
     mean = batch_mean(x)
     variance = batch_mean((x - mean).square())
     rows = x.shape[0] * workers()
@@ -75,4 +80,4 @@ def _normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
         norm.num_batches_tracked += 1
         norm.running_mean.lerp_(mean, norm.momentum)
         norm.running_var.lerp_(variance * rows / (rows - 1), norm.momentum)
-    return (x - mean) * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias
+    return ((x - mean) * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias).to(kind)

@@ -85,8 +85,7 @@ class Run:
         self.parameters = [weights for weights in self.model.parameters() if weights.requires_grad]
         if config.compile:
             self.model.compile_networks(config.compile)
-        unused = not all(term.weight for term in config.terms.values())
-        self.objective = collective.distributed(objective.Objective(self.model, config), partly_unused=unused)
+        self.objective = collective.distributed(objective.Objective(self.model, config))
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=True
         )

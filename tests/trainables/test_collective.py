@@ -85,8 +85,9 @@ def test_in_single_precision_two_workers_give_one_workers_first_twenty_losses(me
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
-def test_a_term_of_weight_zero_leaves_weights_without_gradients_on_two_workers_as_on_one(steady, data, tmp_path):
-    config = assign(steady("smwm"), "terms.inverse.weight", 0.0)
+@pytest.mark.parametrize("path", ["terms.inverse.weight", "terms.forward.weight", "terms.forward"])
+def test_weights_that_get_no_gradient_are_left_alone_on_two_workers_as_on_one(path, steady, data, tmp_path):
+    config = assign(steady("smwm"), path, 0.0 if path.endswith("weight") else None)
     apart, losses = _compared(config, data(config), torch.float64, 3, tmp_path)
     assert apart <= 1e-9 and losses[1] == pytest.approx(losses[0], rel=1e-6)
 
@@ -121,3 +122,12 @@ def test_batch_norm_and_the_mean_over_two_workers_are_those_of_the_whole_batch(t
     one, two = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("one", "two"))
     for name in one:
         assert torch.allclose(one[name], two[name], atol=1e-5), name
+
+
+def test_what_comes_in_half_precision_is_normalised_in_single_precision():
+    x = torch.randn(64, 5, generator=torch.Generator().manual_seed(0)).bfloat16() + 100
+    norm, plain = GlobalBatchNorm(5), torch.nn.BatchNorm1d(5)
+    found = collective._normalised(norm, x)
+    assert found.dtype == torch.bfloat16
+    assert torch.allclose(found.float(), plain(x.float()), atol=2e-2)
+    assert torch.allclose(norm.running_var, plain.running_var) and torch.allclose(norm.running_mean, plain.running_mean)
