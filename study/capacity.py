@@ -43,9 +43,13 @@ class Capacity:
         return len(self.planned) > len(self.nodes) or self.unknown > 0
 
     def at_once(self, bundles: Sequence[Resources]) -> int:
-        """How many trials can run at a time that hold these bundles each."""
-        needed = total(bundles)
-        return min((int(self.most(name) // count) for name, count in needed.items() if count), default=0)
+        """How many trials can run at a time that hold these bundles each, a bundle on one node."""
+        return min((self._room(bundle) // bundles.count(bundle) for bundle in bundles), default=0)
+
+    def _room(self, bundle: Resources) -> int:
+        """How many of a bundle there can be; nodes that nobody knows are taken to be like the best that is there."""
+        now = [_held(node, bundle) for node in self.nodes]
+        return max(sum(now) + self.unknown * max(now, default=0), sum(_held(node, bundle) for node in self.planned))
 
     def lacks(self, bundles: Sequence[Resources]) -> tuple[str, str] | None:
         """(resource, why) if a trial that holds these bundles, each on one node, can never run."""
@@ -53,6 +57,8 @@ class Capacity:
             for name, count in bundle.items():
                 if count > self.largest(name):
                     return name, f"{count:g} {name} on one node, the largest has {self.largest(name):g}"
+            if not any(_held(node, bundle) for node in (*self.nodes, *self.planned)):
+                return next(iter(bundle)), f"{described([bundle])} on one node, none has all of it"
         for name, count in total(bundles).items():
             if count > self.most(name):
                 return name, f"{count:g} {name}, the cluster has {self.most(name):g}"
@@ -62,6 +68,11 @@ class Capacity:
         now = ", ".join(f"{sum(node.get(name, 0.0) for node in self.nodes):g} {name}" for name in SHOWN)
         grown = ", ".join(f"{self.most(name):g} {name}" for name in SHOWN)
         return f"{len(self.nodes)} nodes with {now}" + (f"; it may grow to {grown}" if self.grows else "")
+
+
+def _held(node: Resources, bundle: Resources) -> int:
+    """How many of a bundle one node holds: five fifths of a GPU are a GPU."""
+    return min((int(node.get(name, 0.0) / count + 1e-9) for name, count in bundle.items() if count), default=0)
 
 
 def total(bundles: Iterable[Resources]) -> dict[str, float]:

@@ -28,6 +28,7 @@ Encoder, Predictor, Planner = _union("encoders"), _union("predictors"), _union("
 Term, Measure = _union("terms"), _union("measures")
 
 NAMED = ("terms", "measures")
+PREDICTING = ("forward", "unrolled_forward")  # terms that train the predictor
 CUSTOM = "custom"  # name of a protocol, or a predictor's size, that is none of those that have one
 
 
@@ -212,6 +213,8 @@ class TrialConfig(Settings):
             raise ValueError(f"workers={self.workers} needs executor=train")
         if self.optim.batch % self.workers:
             raise ValueError(f"optim.batch={self.optim.batch} does not divide among workers={self.workers}")
+        if self.gpu_share is not None and self.executor != "train":
+            raise ValueError(f"gpu_share={self.gpu_share} needs executor=train, a Tune trial itself trains on the CPU")
         if self.workers > 1 and self.gpu_share not in (None, 1.0):
             raise ValueError(
                 f"gpu_share={self.gpu_share}: several workers of a trial need a whole GPU each, as NCCL does"
@@ -220,9 +223,16 @@ class TrialConfig(Settings):
     def _objective_fits(self) -> None:
         if not any(term.weight for term in self.terms.values()):
             raise ValueError("terms: every weight is zero, nothing would be trained")
+        if self.frozen and self.projector.identity and not any(self._weight(name) for name in PREDICTING):
+            raise ValueError(
+                f"terms: of a frozen encoder without a projector only {' or '.join(PREDICTING)} train anything"
+            )
         needy = [name for name, term in self.terms.items() if getattr(term, "pixels", False)]
         if self.frozen and needy:
             raise ValueError(f"terms.{needy[0]}: needs the frames, of a frozen encoder there are the features alone")
+
+    def _weight(self, term: str) -> float:
+        return self.terms[term].weight if term in self.terms else 0.0
 
     def _looks_fit(self) -> None:
         world, look = envs.load(self.data.world), self.protocol.look

@@ -43,6 +43,18 @@ def test_what_no_node_can_have_is_lacking_however_many_there_are():
     assert room.lacks([{"GPU": 1}] * 8) is None
 
 
+def test_shares_of_a_gpu_are_counted_card_by_card():
+    assert [Capacity([WORKER]).at_once([{"GPU": share}]) for share in (0.1, 0.2, 0.3, 0.5, 1.0)] == [10, 5, 3, 2, 1]
+    assert Capacity([WORKER, WORKER]).at_once([{"GPU": 0.6}]) == 2
+    assert Capacity([WORKER] * 3).at_once([{"CPU": 1, "GPU": 1}] * 2) == 1
+
+
+def test_a_worker_needs_a_node_that_has_all_it_asks_for():
+    apart = Capacity([{"CPU": 4, "GPU": 1}, {"CPU": 16}])
+    assert apart.lacks([{"CPU": 8, "GPU": 1}]) == ("CPU", "1 x (8 CPU, 1 GPU) on one node, none has all of it")
+    assert apart.lacks([{"CPU": 4, "GPU": 1}, {"CPU": 16}]) is None
+
+
 def test_machines_that_nobody_knows_are_taken_to_be_like_those_that_are_there():
     assert planned(OWN, [HEAD]).unknown == 2
     room = planned(OWN, [HEAD, WORKER])

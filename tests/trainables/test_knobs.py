@@ -65,8 +65,10 @@ def test_compiled_networks_train_alike_and_are_saved_under_the_same_names(tiny, 
 
 
 def test_a_share_of_a_gpu_and_several_workers_are_told_by_config(tiny):
-    assert tiny("smwm", gpu_share=0.25).gpu_share == 0.25
-    assert ids.train_key(tiny("smwm", gpu_share=0.25)) == ids.train_key(tiny("smwm"))
+    shared = tiny("smwm", executor="train", gpu_share=0.25)
+    assert shared.gpu_share == 0.25 and ids.train_key(shared) == ids.train_key(tiny("smwm"))
+    with pytest.raises(ConfigError, match=r"gpu_share=0\.25 needs executor=train"):
+        tiny("smwm", gpu_share=0.25)
     assert tiny("smwm", executor="train", workers=2, gpu_share=1.0).workers == 2
     for share in (0.0, 1.5):
         with pytest.raises(ConfigError, match="gpu_share"):
