@@ -237,7 +237,8 @@ def _ensure_measure(
         judged = features.judged(seen, ids.judging_split(config))  # a search sees nothing of the test episodes
         tell({"phase": "measure", "measure": name})
         began = time.perf_counter()
-        trained = Trained(checkpoint, judged, Stored(store.uri, ids.train_key(config), ids.judged_data(config)))
+        stored = Stored(store.uri, ids.train_key(config), ids.judged_data(config))
+        trained = Trained(checkpoint, judged, stored, config.encoder)
         measured = plugins.load("measures", name).measure(trained, config, map or _map)
         content = {"values": measured.values, "tasks": measured.tasks, "seconds": time.perf_counter() - began}
         content["commit"] = provenance()["commit"]

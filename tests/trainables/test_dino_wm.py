@@ -1,15 +1,19 @@
 """DINO-WM: its preset at every scale, its predictor over patches, and a whole trial without trained weights."""
 
 import os
+import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from trainables import features, ids, pipeline, planning, plugins
+from trainables.measures._trained import load_model
 from trainables.measures.latent_spectrum import eigenvalues
 from trainables.model import WorldModel
 from trainables.paths import assign, assign_all, base_config
@@ -206,6 +210,49 @@ def test_several_frames_of_history_are_trained_and_planned_alike(tiny, tmp_path,
     _, store, _, _ = made
     config = tiny("dino_wm", history=2)
     assert config.context == 2 and pipeline.run_trial(config, store)["measures"]["success_rate"] >= 0
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file of DINOv2's shape."""
+    vit = timm.create_model("vit_small_patch14_dinov2", pretrained=False, num_classes=0, img_size=518)
+    save_file(vit.state_dict(), tmp_path / "a.safetensors")
+    return tmp_path / "a.safetensors"
+
+
+def untrained(*_):
+    raise AssertionError("this was trained again")
+
+
+def elsewhere(function, items):
+    """As planning actors have it: what they are to do is sent to them."""
+    return [pickle.loads(pickle.dumps(function))(item) for item in items]
+
+
+def planned(config, store):
+    """The trial with success rate beside what it was measured by before."""
+    more = assign(config, "measures.success_rate", "success_rate")
+    return pipeline.run_trial(more, store, train=untrained, map=elsewhere)["measures"]["success_rate"]
+
+
+def test_weights_that_moved_since_the_training_are_found_where_they_are(tiny, weights, tmp_path):
+    config, store = tiny("dino_wm", encoder__weights=str(weights), measures__success_rate=None), Store(tmp_path)
+    pipeline.run_trial(config, store)
+    weights.rename(tmp_path / "b.safetensors")
+    with pytest.raises(ValueError, match=r"no weights: there is no file .*a\.safetensors"):
+        planned(config, store)
+    assert planned(assign(config, "encoder.weights", str(tmp_path / "b.safetensors")), store) >= 0
+
+
+def test_an_encoder_that_was_fine_tuned_needs_its_first_weights_no_more(tiny, weights, tmp_path):
+    changes = {"encoder__frozen": False, "optim__steps": 3, "measures__success_rate": None}
+    config, store = tiny("dino_wm", encoder__weights=str(weights), **changes), Store(tmp_path)
+    pipeline.run_trial(config, store)
+    weights.unlink()
+    assert planned(config, store) >= 0
+    folder = store.get(ids.train_key(config))
+    model, saved = load_model(folder), load_file(folder / pipeline.WEIGHTS)
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
 
 
 def test_a_machine_without_weights_is_told_so_before_anything_is_recorded(tmp_path):

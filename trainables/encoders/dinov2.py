@@ -38,6 +38,11 @@ class Config(Settings):
         """F."""
         return WIDTH
 
+    @property
+    def bare(self) -> Config:
+        """The same network without its weights, for those that a checkpoint has."""
+        return self.model_copy(update={"weights": RANDOM, "fingerprint": None})
+
     @model_validator(mode="before")
     @classmethod
     def _identified(cls, value: Any) -> Any:

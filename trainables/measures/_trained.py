@@ -19,6 +19,7 @@ from trainables.files import read_json
 from trainables.model import WorldModel
 from trainables.pipeline import WEIGHTS
 from trainables.remote import open_store
+from trainables.settings import Settings
 from trainables.store import StoreError
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
@@ -48,11 +49,12 @@ class Trained:
     folder: Path  # of the checkpoint
     data: dict[str, Path]  # split -> episodes, and what is kept of a frozen encoder (see `trainables.features`)
     stored: Stored | None = None
+    encoder: Settings | None = None  # as the trial has it now: files that it names may have moved since the training
 
     @cached_property
     def model(self) -> WorldModel:
         """The weights in evaluation mode, on the GPU if there is one."""
-        return load_model(self.folder)
+        return load_model(self.folder, self.encoder)
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -64,7 +66,7 @@ class Trained:
         return features.episodes(self.data, split)
 
     def __reduce__(self) -> tuple:
-        return _received, (self.folder, self.data, self.stored)
+        return _received, (self.folder, self.data, self.stored, self.encoder)
 
     @torch.inference_mode()
     def latents(self, split: str, rows: np.ndarray) -> Tensor:
@@ -76,22 +78,28 @@ class Trained:
         return torch.cat(latents).flatten(1).float().cpu()
 
 
-def _received(folder: Path, data: dict[str, Path], stored: Stored | None) -> Trained:
+def _received(folder: Path, data: dict[str, Path], stored: Stored | None, encoder: Settings | None) -> Trained:
     """The training as it lies on this node, brought here from the store if this is another one."""
     if stored is None or all(place.exists() for place in (folder / WEIGHTS, *data.values())):
-        return Trained(folder, data, stored)
+        return Trained(folder, data, stored, encoder)
     store = open_store(stored.uri)
     found = {key: store.get(key, whole=True) for key in (stored.checkpoint, *stored.data.values())}
     if None in found.values():
         raise StoreError(f"the store {stored.uri} has lost {', '.join(key for key in found if found[key] is None)}")
-    return Trained(found[stored.checkpoint], {split: found[key] for split, key in stored.data.items()}, stored)
+    return Trained(found[stored.checkpoint], {split: found[key] for split, key in stored.data.items()}, stored, encoder)
 
 
-def load_model(folder: Path) -> WorldModel:
-    """A model from config.json and model.safetensors, its normaliser included."""
+def load_model(folder: Path, encoder: Settings | None = None) -> WorldModel:
+    """A model from config.json and model.safetensors, its normaliser included.
+
+    `encoder` is the same as that of the config, perhaps with its pretrained weights in another place; one that was
+    trained here needs none.
+    """
     from safetensors.torch import load_file
 
     config = TrialConfig.model_validate(read_json(folder / "config.json"))
+    encoder = encoder or config.encoder
+    config = config.model_copy(update={"encoder": encoder if config.frozen else getattr(encoder, "bare", encoder)})
     weights = load_file(folder / "model.safetensors")
     model = WorldModel(config, len(weights["normaliser.mean"]) // config.frameskip)
     model.load_state_dict(weights)
