@@ -56,6 +56,7 @@ def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
     tree = config.model_dump()
     for path in sorted(changes, key=_order):
         _check_path(path)
+        _check_named(path, changes)
         _join(tree, path)
         for part, chosen in _expand(tree, path, changes[path]).items():
             _put(tree, part, chosen)
@@ -68,6 +69,19 @@ def assign_all(config: TrialConfig, changes: Mapping[str, Any]) -> TrialConfig:
 def _check_path(path: str) -> None:
     if path in FIXED:
         raise ConfigError(f"{path}: cannot be set here, use {FIXED[path]}")
+
+
+def _check_named(path: str, changes: Mapping[str, Any]) -> None:
+    """A term or measure as a whole: null, its own name or its settings; ConfigError for null beside a setting of it."""
+    folder, _, name = path.partition(".")
+    if folder not in NAMED or not name or "." in name or isinstance(changes[path], Mapping):
+        return
+    below = next((other for other in changes if other.startswith(f"{path}.")), None)
+    if changes[path] is None and below:
+        raise ConfigError(f"{path}: null leaves it out, but {below} sets something of it; give one of the two")
+    if changes[path] not in (None, name):
+        _known(folder, name, plugins.names(folder))
+        raise ConfigError(f"{path}: {changes[path]!r}: give a setting of it ({path}.NAME=VALUE), its own name, or null")
 
 
 def _order(path: str) -> tuple[int, int, str]:
@@ -174,7 +188,7 @@ def _sizes(scale: Any, predictor: Any) -> dict[str, dict[str, Any]]:
 def _join(tree: dict, path: str) -> None:
     """A term or measure that is named and not there yet joins: `terms.sigreg.weight=0.09` makes a mixture."""
     folder, *rest = path.split(".")
-    if folder in NAMED and rest:
+    if folder in NAMED and rest and isinstance(tree[folder], dict):
         _known(folder, rest[0], plugins.names(folder))
         sizes = plugins.load("scales", tree["scale"]).SIZES.get(f"{folder}.{rest[0]}", {})
         settings = _whole(folder, rest[0], {}, sizes)
@@ -184,7 +198,13 @@ def _join(tree: dict, path: str) -> None:
 def _leave(tree: dict, path: str) -> None:
     """A term or measure that was set to null is left out: `terms.inverse=null`."""
     folder, _, name = path.partition(".")
-    if folder in NAMED and name in tree[folder] and tree[folder][name] is None:
+    if (
+        folder in NAMED
+        and name
+        and isinstance(tree[folder], dict)
+        and name in tree[folder]
+        and tree[folder][name] is None
+    ):
         tree[folder] = {key: part for key, part in tree[folder].items() if key != name}
 
 

@@ -99,8 +99,33 @@ def test_a_term_is_left_out_by_null_and_named_by_its_own_name():
     assert ids.train_key(assign(mixture, "terms.inverse", None)) == ids.train_key(lewm)
     with pytest.raises(ConfigError, match=r"terms: 'invers' is unknown, did you mean 'inverse'"):
         assign(lewm, "terms.invers", None)
-    with pytest.raises(ConfigError, match=r"terms\.inverse: .*'sigreg'"):
-        assign(lewm, "terms.inverse", "sigreg")
+
+
+@pytest.mark.parametrize("value", ["sigreg", 3, True, 0.5, [1]])
+def test_a_term_that_is_given_as_something_else_says_what_it_may_be(value):
+    with pytest.raises(ConfigError) as refused:
+        assign(SMWM, "terms.inverse", value)
+    assert (
+        str(refused.value)
+        == f"terms.inverse: {value!r}: give a setting of it (terms.inverse.NAME=VALUE), its own name, or null"
+    )
+    assert assign(SMWM, "terms.inverse", {"weight": 3.0}).terms["inverse"].weight == 3.0
+
+
+@pytest.mark.parametrize("folder", ["terms", "measures"])
+def test_a_whole_folder_that_is_nothing_is_refused_in_words(folder):
+    with pytest.raises(ConfigError, match=rf"^{folder}: None: Input should be a valid dict"):
+        assign(SMWM, folder, None)
+    with pytest.raises(ConfigError, match=rf"^{folder}: is a single value \(None\)"):
+        assign_all(SMWM, {folder: None, f"{folder}.{plugins.names(folder)[0]}.weight": 1.0})
+
+
+@pytest.mark.parametrize("path", ["terms.inverse.weight", "terms.sigreg.weight"])
+def test_a_term_cannot_be_left_out_and_set_at_once(path):
+    whole = path.removesuffix(".weight")
+    with pytest.raises(ConfigError, match=rf"^{whole}: null leaves it out, but {path} sets something of it"):
+        assign_all(SMWM, {path: 3.0, whole: None})
+    assert assign_all(SMWM, {path: 3.0, "terms.multi_step_inverse": None}).terms[whole.split(".")[1]].weight == 3.0
 
 
 def test_a_setting_that_is_given_beside_a_short_name_for_several_stays():
