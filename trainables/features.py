@@ -7,7 +7,9 @@ of their features where those are kept.
 from __future__ import annotations
 
 import io
+import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -75,11 +77,12 @@ def ensure(config: TrialConfig, store: Store, data: Mapping[str, Path], tell: Te
 def compute(config: TrialConfig, folder: Path, out: Path, progress: Callable[[int, int], object]) -> None:
     """Write the features of every frame of the episodes in `folder` into `out`; unfinished ones lie beside it.
 
-    ValueError if some are too large for half precision.
+    ValueError if they are more than the disk has room for, or some too large for half precision.
     """
     unfinished, note = out.parent / FILE_NAME, out.parent / "features.json"
     frames = Episodes(folder)
     encode, shape = _encoder(config, frames)
+    _check_room(out.parent, (frames.rows, *shape), unfinished.stat().st_size if unfinished.exists() else 0)
     done = (glance(note) or {}).get("rows", 0) if unfinished.exists() else 0
     with unfinished.open("r+b" if done else "wb") as file:  # not mapped: a full disk would end the process
         file.write(_header((frames.rows, *shape)))
@@ -96,6 +99,16 @@ def compute(config: TrialConfig, folder: Path, out: Path, progress: Callable[[in
                 write_json(note, {"rows": stop})
                 saved = time.monotonic()
     os.replace(unfinished, out / FILE_NAME)
+
+
+def _check_room(folder: Path, shape: tuple[int, int, int], there: int) -> None:
+    """ValueError if features of that shape, of which so many bytes are there, are more than the disk has room for."""
+    needed, free = 2 * math.prod(shape), shutil.disk_usage(folder).free + there
+    if needed > free:
+        raise ValueError(
+            f"features of {needed / 1e9:.3g} GB ({' x '.join(map(str, shape))} x 2 bytes) are more than the "
+            f"{free / 1e9:.3g} GB that are free on the disk of {folder}: make room or set encoder.cached=false"
+        )
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

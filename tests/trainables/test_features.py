@@ -2,6 +2,8 @@
 
 import logging
 import pickle
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -178,6 +180,21 @@ def test_features_that_half_precision_cannot_hold_are_refused():
     for value in (7e4, -np.inf, np.nan):
         with pytest.raises(ValueError, match=r"set encoder\.cached=false"):
             features._half(np.array([value]))
+
+
+def test_features_for_which_there_is_no_room_are_not_begun(config, plain, seen, tmp_path, monkeypatch):
+    size, usage, out = 408 * 4 * 384 * 2, shutil.disk_usage(tmp_path), tmp_path / "out"
+    out.mkdir()
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=size - 1) if folder == tmp_path else 0)
+    message = (
+        "features of 0.00125 GB (408 x 4 x 384 x 2 bytes) are more than the 0.00125 GB that are free on the disk of"
+    )
+    with pytest.raises(ValueError, match=re.escape(f"{message} {tmp_path}: make room or set encoder.cached=false")):
+        features.compute(config, plain["train"], out, untouched)
+    assert list(tmp_path.iterdir()) == [out]
+    (tmp_path / features.FILE_NAME).write_bytes(b"x")  # of an earlier try, which is written over
+    features.compute(config, plain["train"], out, lambda *_: None)
+    assert (out / features.FILE_NAME).stat().st_size > size
 
 
 def test_damaged_features_are_computed_again(config, tmp_path, caplog):
