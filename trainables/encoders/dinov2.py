@@ -1,7 +1,9 @@
 """DINOv2's ViT-S/14 (arXiv:2304.07193) from timm, pretrained; frozen in DINO-WM (arXiv:2411.04983), where its patch
 tokens are the latent. Frames are resized to `side` and their positions interpolated to as many patches, as there.
 
-The weights come from the Hugging Face hub or from a file, and never from chance unless that is asked for by name.
+The weights come from the Hugging Face hub or from a file, and never from chance unless that is asked for by name. The
+hub's are not pinned to a revision: ids say "hub", and mean whatever file timm's repository had when this machine
+downloaded it. Those of a file go into the ids by its content.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """DINO-WM: L = L_forward on the patch features of a frozen DINOv2 (arXiv:2411.04983), as SMWM compares with it.
 
 The latent is the features themselves: no projector, nothing that could collapse. One frame of history and no
-proprioception, as in that comparison (arXiv:2606.20104); the rate is DINO-WM's.
+proprioception, as in that comparison (arXiv:2606.20104); the rate is DINO-WM's. Unlike there, an action block of A
+numbers goes through LeWM's action encoder, A -> 10 -> 40 -> 10, where DINO-WM has one convolution; weight decay and
+the cosine schedule are the other methods'.
 """
 
 from __future__ import annotations

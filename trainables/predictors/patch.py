@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 class Config(Settings):
-    """As published: width 384 + 10 (the features of DINOv2 and the action's conditioning), depth 6, 16 heads of 64,
-    MLP 2048; at another width than that sum, tokens are mapped to it and back."""
+    """As published: depth 6, 16 heads of 64, MLP 2048. Width 384 + 10 (the features of DINOv2 and the action's
+    conditioning); it is 404 there, with 10 of proprioception, which no model here sees. At another width than that
+    sum, tokens are mapped to it and back."""
 
     name: Literal["patch"] = "patch"
     size: str  # tiny, small or base: what the scale's file says the rest is; custom when it is something else
