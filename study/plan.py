@@ -78,9 +78,27 @@ def _lacks(study: Study) -> dict[str, str]:
 
 
 def check_runnable(study: Study, store: Store | None) -> None:
-    """ConfigError where this machine can run no trial of the study, and none has its result already."""
-    if all(trial.arm in study.lacks and state(study, trial, store) == NOT_RUN for trial in study.trials):
-        raise ConfigError(f"this machine can run no trial of {study.key}: {'; '.join(sorted({*study.lacks.values()}))}")
+    """ConfigError where this machine can run no trial of the study, see `refusal`."""
+    if why := refusal(study, store):
+        raise ConfigError(why)
+
+
+def refusal(study: Study, store: Store | None) -> str | None:
+    """Why this machine can run no trial of the study; None if it can run some, or some have their result already.
+
+    Where every arm is tuned, results of the arms as declared do not help: not one of the searches can go on.
+    """
+    held = () if tunes_each(study) else study.trials
+    if {*study.lacks} < {trial.arm for trial in study.trials} or any(
+        state(study, one, store) != NOT_RUN for one in held
+    ):
+        return None
+    return f"this machine can run no trial of {study.key}: {'; '.join(sorted({*study.lacks.values()}))}"
+
+
+def tunes_each(study: Study) -> bool:
+    """Whether every arm has a search of its own."""
+    return bool(study.sweep.search and study.sweep.search.each)
 
 
 @dataclass(frozen=True)

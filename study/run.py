@@ -65,7 +65,7 @@ def main(
             return _show_plan(study, Work(study, existing_store(store), trials).plan)
         if status_:
             return typer.echo(status.one(study, existing_store(store)))
-        if study.lacks and not report_:
+        if study.lacks and (not report_ or plans.tunes_each(study)):
             plans.check_runnable(study, existing_store(store))
         opened = open_store(store)
         if report_:

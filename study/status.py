@@ -14,7 +14,7 @@ from search_spaces._search import DEFAULT, direction
 from search_spaces._sweep import Sweep, Trial
 from study import claim
 from study.keep import size
-from study.plan import NOT_RUN, Study
+from study.plan import NOT_RUN, Study, refusal
 from study.progress import duration
 from trainables import ids, pipeline
 from trainables.settings import ConfigError
@@ -87,18 +87,25 @@ class Tally:
     count: Counter[str] = field(default_factory=Counter)
     lines: list[str] = field(default_factory=list)
     trainings: list[str] = field(default_factory=list)
+    waiting: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))  # (arm, why) -> seeds
 
     def add(self, trial: Trial, state: str, about: str = "") -> None:
         """A trial is in a state."""
         self.count[state] += 1
         self.trainings += claim.trainings(trial)
-        if about:
+        if state == NOT_RUN:
+            self.waiting[trial.arm, about].append(trial.seed)
+        elif about:
             self.lines.append(f"  {state:8} {trial.arm}, seed {trial.seed}: {about}")
 
     def __str__(self) -> str:
         shown = [f"{self.count[state]} {state}" for state in ("done", "running", "failed", "to run")]
         shown += [f"{self.count[NOT_RUN]} {NOT_RUN}"] if self.count[NOT_RUN] else []
-        return "\n".join([f"trials: {', '.join(shown)}", *self.lines])
+        waiting = [
+            f"  {NOT_RUN:8} {arm}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}: {why}"
+            for (arm, why), seeds in self.waiting.items()
+        ]
+        return "\n".join([f"trials: {', '.join(shown)}", *self.lines, *waiting])
 
 
 def every(store: Store | None) -> str:
@@ -117,17 +124,30 @@ def one(study: Study, store: Store | None) -> str:
     """The study: who runs it, its trials, what a search has found, when something last happened, what to do next."""
     head = f"{study.key}: {study.sweep.question}"
     if store is None:
-        return f"{head}\nnever run here; the same command without --status begins it"
+        return f"{head}\nnever run here; {refusal(study, store) or 'the same command without --status begins it'}"
     seen, note, tally = Seen(store), claim.read(study.key, store), Tally()
     state = _state(study.key, note, seen)
     found = [_search(replace(study, sweep=sweep), note or {}, seen, tally) for sweep in study.sweep.strata]
     for trial in _arms(study, note or {}, tally):
         tally.add(trial, *_fares(study, trial, seen))
-    finished = tally.count["done"] + tally.count[NOT_RUN] == tally.count.total()
-    goes_on = "the same command without --status goes on from here"
-    following = "nothing is left to do" if finished else "it goes on by itself" if "running" in state else goes_on
+    state += " but for what is not run" if state == claim.COMPLETE and tally.count[NOT_RUN] else ""
     return "\n".join([head, state, str(tally), *found, seen.last(study.key, tally.trainings), seen.disk(),
-                      f"next: {following}"])  # fmt: skip
+                      f"next: {_next(study, store, state, tally)}"])  # fmt: skip
+
+
+def _next(study: Study, store: Store, state: str, tally: Tally) -> str:
+    """What is to happen for the study to be complete, and by whom."""
+    waiting = tally.count[NOT_RUN]
+    if tally.count["done"] == tally.count.total():
+        return "nothing is left to do"
+    if "running" in state:
+        return "it goes on by itself"
+    if why := refusal(study, store):
+        return why
+    if tally.count["done"] + waiting < tally.count.total():
+        return "the same command without --status goes on from here"
+    wait = "1 trial waits" if waiting == 1 else f"{waiting} trials wait"
+    return f"{wait} for what is lacking here, see above; once it is there, the same command without --status runs them"
 
 
 def _state(key: str, note: Mapping[str, Any] | None, seen: Seen) -> str:
@@ -156,7 +176,7 @@ def _arms(study: Study, note: Mapping[str, Any], tally: Tally) -> list[Trial]:
         return study.trials
     found = {name: changes for sweep in study.sweep.strata for name, changes in _found(sweep, note).items()}
     if note.get("state") != claim.COMPLETE:
-        still = [sweep for sweep in study.sweep.strata if not _found(sweep, note)]
+        still = [sweep for sweep in study.sweep.strata if not _found(sweep, note) and sweep.baseline not in study.lacks]
         tally.count["to run"] += len(still) * study.sweep.search.confirm * len(study.seeds)
     return study.sweep.confirming(found).trials(study.world, study.scale, study.sets, study.seeds)
 
@@ -185,6 +205,7 @@ def _fares(study: Study, trial: Trial, seen: Seen) -> tuple[str, str]:
 def _search(study: Study, note: Mapping[str, Any], seen: Seen, tally: Tally) -> str:
     """What the search has asked for and was told; its trials go into the tally."""
     search, name = study.sweep.search, _journal(study, note, seen)
+    to_run = NOT_RUN if study.sweep.baseline in study.lacks else "to run"
     head = "search" if search.arm == DEFAULT else f"search of {search.arm}"
     try:
         asked, told = _events(seen.store.lines(name) if name else [])
@@ -192,8 +213,8 @@ def _search(study: Study, note: Mapping[str, Any], seen: Seen, tally: Tally) -> 
         open_ = [_candidate(study, line) for number, line in asked.items() if number not in told]
         for trial in filter(None, open_):
             running = seen.running(claim.trainings(trial)[0])
-            tally.add(trial, "running" if running else "to run", running or "")
-        if not _searched(study.sweep, note):
+            tally.add(trial, "running" if running else to_run, running or study.lacks.get(study.sweep.baseline, ""))
+        if to_run != NOT_RUN and not _searched(study.sweep, note):
             tally.count["to run"] += max(0, (note.get("budget") or search.budget) - len(asked))
         states = Counter(line["state"] for line in told.values())
         ends = ", ".join(f"{count} {state}" for state, count in states.most_common())

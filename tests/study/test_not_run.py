@@ -77,7 +77,12 @@ def test_the_arm_is_not_run_until_what_it_lacks_is_there(arguments, weights, inv
 
     shown = invoke(*arguments, "--status")
     assert "trials: 2 done, 0 running, 0 failed, 0 to run, 2 not run" in shown.stdout
-    assert "next: nothing is left to do" in shown.stdout
+    assert "\ncomplete but for what is not run\n" in shown.stdout
+    assert shown.stdout.count("no weights: there is no file") == 1
+    assert (
+        "next: 2 trials wait for what is lacking here, see above; once it is there, the same command without --status "
+        "runs them" in shown.stdout
+    )
 
     (tmp_path / "later.safetensors").symlink_to(weights[0])
     second = invoke(*arguments)
@@ -104,6 +109,7 @@ def test_where_all_arms_lack_it_the_command_is_refused_and_nothing_is_written(in
     for look, words in (("--plan", "6 trials: 6 not run"), ("--status", "never run here")):
         shown = invoke(*asked, look)
         assert (shown.exit_code, words in shown.stdout) == (0, True)
+        assert "begins it" not in shown.stdout
     rebuilt = invoke(*asked, "--report")
     assert rebuilt.exit_code == 0
     assert rebuilt.stdout.count("not run: no weights") >= 2
@@ -143,12 +149,34 @@ def test_floors_are_of_an_arm_that_was_run_and_nothing_is_recorded_for_one_that_
     assert done.keys("data/") == before
 
 
-def test_the_status_counts_it_apart_and_leaves_nothing_to_do(lacking, tmp_path, done):
+def test_the_status_counts_it_apart_and_says_what_waits_for_what(lacking, tmp_path, done):
     lines = status.one(lacking, Store(tmp_path)).splitlines()
     assert "trials: 0 done, 0 running, 0 failed, 2 to run, 2 not run" in lines
-    assert f"  not run  none, seed 0: {LACKS}" in lines
+    assert f"  not run  none, seeds 0, 1: {LACKS}" in lines
     assert lines[-1] == "next: the same command without --status goes on from here"
     assert "trials: 4 done, 0 running, 0 failed, 0 to run" in status.one(lacking, done).splitlines()
+    nothing = status.one(replace(lacking, lacks={"batch": LACKS, "none": LACKS}), Store(tmp_path)).splitlines()
+    assert "trials: 0 done, 0 running, 0 failed, 0 to run, 4 not run" in nothing
+    assert nothing[-1] == f"next: this machine can run no trial of {lacking.key}: {LACKS}"
+
+
+def test_searches_none_of_which_this_machine_can_run_are_refused_and_promised_nothing(invoke, tmp_path):
+    place = tmp_path / "nowhere.pth"
+    sets = {"encoder": "dinov2", "encoder.tokens": "class", "encoder.weights": place, "encoder.fingerprint": "0" * 12}
+    asked = ["--sweep", "equal_budget", "--store", tmp_path / "store"]
+    asked += [part for path, value in sets.items() for part in ("--set", f"{path}={value}")]
+    for more in ([], ["--report"]):
+        refused = invoke(*asked, *more)
+        assert refused.exit_code == 2
+        assert "this machine can run no trial of equal_budget--two_room--local--" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "store").exists()
+    never = invoke(*asked, "--status").stdout
+    Store(tmp_path / "store")
+    empty = invoke(*asked, "--status").stdout
+    assert "trials: 0 done, 0 running, 0 failed, 0 to run, 9 not run" in empty
+    for shown in (never, empty):
+        assert "this machine can run no trial of equal_budget--two_room--local--" in shown.splitlines()[-1]
+        assert "without --status" not in shown
 
 
 def test_arms_are_alike_where_they_share_their_test_episodes_and_tasks(small, done):

@@ -197,6 +197,15 @@ def test_nothing_is_spent_on_an_arm_that_this_machine_lacks_something_to_run(fin
     plan = Searches(study, None).plan()
     assert (plan.count("not run"), plan.count("to run"), plan.lacks) == (2, 7, {"lewm": "no weights: none here"})
     assert list(source.summary()["each"]) == ["smwm"]
+    assert "trials: 0 done, 0 running, 0 failed, 7 to run, 2 not run" in status.one(study, store).splitlines()
+
+
+def test_where_all_are_lacking_results_of_the_arms_as_declared_are_no_reason_to_go_on(finished):
+    study, store = finished[:2]
+    assert plans.refusal(study, store) is None
+    why = plans.refusal(replace(study, lacks=dict.fromkeys(SPACES, "no weights: none here")), store)
+    assert why == "this machine can run no trial of both--two_room--local--" + why.split("--")[-1]
+    assert why.endswith(": no weights: none here")
 
 
 @pytest.mark.parametrize("scale", ["local", "gpu", "paper"])
