@@ -198,13 +198,7 @@ def _join(tree: dict, path: str) -> None:
 def _leave(tree: dict, path: str) -> None:
     """A term or measure that was set to null is left out: `terms.inverse=null`."""
     folder, _, name = path.partition(".")
-    if (
-        folder in NAMED
-        and name
-        and isinstance(tree[folder], dict)
-        and name in tree[folder]
-        and tree[folder][name] is None
-    ):
+    if folder in NAMED and name and name in tree[folder] and tree[folder][name] is None:
         tree[folder] = {key: part for key, part in tree[folder].items() if key != name}
 
 
