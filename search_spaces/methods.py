@@ -1,9 +1,8 @@
 """How do the methods compare, every one on the same tasks?  (SMWM, main result and its later baselines)
 
-Baseline LeWM: it plans, and its one weight is the same in every world. Published: success over 5 training seeds,
-goals 25 steps ahead, solved starts counted; PLDM there with 100 epochs of batch 128; SMWM from their first run, with
-the published weights by world, which we use, too. DINO-WM has no such value (LeWM's Figure 6, by another protocol:
-TwoRoom 1.00, Reacher 0.79, Push-T 0.74, Cube 0.86).
+Baseline LeWM: its one weight is the same in every world. Published: 5 training seeds, goals 25 steps ahead, solved
+starts counted; PLDM with 100 epochs of batch 128; SMWM from their first run, with its weights by world, as here.
+DINO-WM: LeWM's Figure 6 has, by another protocol, TwoRoom 1.00, Reacher 0.79, Push-T 0.74 and Cube 0.86.
 """
 
 from search_spaces._sweep import Sweep, methods

@@ -1,8 +1,7 @@
 """Do the inverse term and SIGReg help each other, or is one of them enough?  (SMWM, its later combination)
 
-Weight 0: reported, not trained on, so the grid holds both pure methods and forward prediction alone. Published: success
-over 5 training seeds, goals 25 steps ahead, solved starts counted (random actions: TwoRoom 0.300, Push-T 0.028), of two
-runs of the authors: inverse 0.1 alone from their sweep of that weight, all others from their main comparison.
+Weight 0: reported, not trained on. Published: 5 training seeds, goals 25 steps ahead, solved starts counted (random
+actions: TwoRoom 0.300, Push-T 0.028); inverse 0.1 alone is of their sweep of that weight, the rest of the main run.
 """
 
 from search_spaces._sweep import Arm, Sweep

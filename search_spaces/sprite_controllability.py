@@ -1,8 +1,7 @@
 """Does the latent grow with what the action controls of an arrow's position and angle?  (SMWM, sprite world)
 
-By the effective rank, for which the paper's code prints a value for every arm (1 seed, its own small networks); a probe
-would need three numbers an arm: linear R² there 0.98 for y where x alone is controlled, 0.10 for the angle in xy. The
-angle counts twice, as cosine and sine. Without control there is nothing to infer, nor to plan; that the latent then
+By the effective rank, for which the paper's code prints a value for every arm (1 seed, its own small networks); linear
+R² there is 0.98 for y where x alone is controlled. Without control there is nothing to infer, nor to plan; that it then
 collapses is the paper's finding after 195,400 updates. The knee that is expected for x and xy is a hypothesis; for xyt
 there is none, for the paper's own spectrum (0.33, 0.19, 0.12, 0.10, 0.07, ...) has its largest ratio after the first.
 """
