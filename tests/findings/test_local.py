@@ -34,7 +34,7 @@ def test_the_spectrum_has_its_knee_at_the_number_of_controlled_dimensions(groups
 def test_what_is_read_of_the_dot_that_moves_by_chance(method, judged):
     """Reported as found; that the controlled dot is read is the claim."""
     found = [judged(method, "dots_distractor", seed)["measures"] for seed in SEEDS]
-    own, other = ([one[f"probe_r2/{name}_position"] for one in found] for name in ("independent", "random"))
+    own, other = ([one[f"probe_r2/{name}_1_position"] for one in found] for name in ("independent", "random"))
     print(f"\n{method}: linear R² of the controlled dot {_shown(own)}, of the one moved by chance {_shown(other)}")
     assert min(own) > 0.8
 
