@@ -255,10 +255,13 @@ class TrialConfig(Settings):
         _at_most("history", "frames back", seen, protocol.earlier_rows, "env steps before the start of a planning task")
         if data.source:  # its episodes have lengths of their own
             return
-        _at_most("history + rollout", "env steps", rollout, data.steps, "data.steps")
+        rolled = f"history + rollout at frameskip={self.frameskip}"
+        _at_most(rolled, "env steps", rollout, data.steps, "data.steps")
         longest = max(self.terms, key=self._needed)
         _at_most(f"terms.{longest}", f"env steps in clips of {self.clip} frames", clip, data.steps, "data.steps")
-        _at_most("protocol.offset", "env steps with those before the start", task, data.steps, "data.steps")
+        if task > data.steps:
+            steps = f"{protocol.offset} env steps and the {protocol.earlier_rows} before the start"
+            raise ValueError(f"protocol.offset: {steps} are more than the {data.steps} data.steps")
         setting = "episodes" if protocol.split == "train" else "held_out"
         count, clips = getattr(data, setting), data.episodes * (data.steps + 1 - clip)
         starts = count * (data.steps + 1 - task)

@@ -32,7 +32,7 @@ from trainables.store import Store
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "ray", "mlflow", "matplotlib"}
 # How many inputs of each kind hypothesis makes, and how many of them must have been refused, each once.
-MADE = {"types": (110, 100), "ranges": (60, 50), "names": (90, 60), "options": (90, 80), "files": (80, 60)}
+MADE = {"types": (110, 100), "ranges": (80, 50), "names": (90, 60), "options": (90, 80), "files": (80, 60)}
 REFUSED: dict[str, list[list[str]]] = {kind: [] for kind in MADE}
 SWEEPS = ("predictor_size", "encoder", "tune_lewm", "tune_smwm")
 MODES = st.sampled_from([(), ("--plan",), ("--report",), ("--status",)])

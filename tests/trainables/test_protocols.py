@@ -79,7 +79,7 @@ def test_a_protocol_is_chosen_by_its_name_and_loses_it_when_it_is_changed():
         ({"protocol": "smmw"}, "protocol: 'smmw' is unknown, did you mean 'smwm'"),
         ({"protocol.context": 2}, "2 frames are more than the history of 1"),
         ({"protocol.early": 1, "protocol.offset": 1}, "early=1 leaves nothing of offset=1"),
-        ({"protocol": "lewm_v1"}, "protocol.offset: 100 env steps with those before the start are more than the 50"),
+        ({"protocol": "lewm_v1"}, "protocol.offset: 100 env steps and the 0 before the start are more than the 50"),
         ({"protocol.look.wall_colour": "blue"}, "no such option of two_room, did you mean 'wall_color'"),
         ({"history": 3, "protocol.earlier_rows": 5}, "history: 10 frames back are more than the 5"),
     ],

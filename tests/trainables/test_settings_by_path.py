@@ -20,7 +20,7 @@ BAD = [
     (
         "protocol.offset",
         95,
-        "protocol.offset: 105 env steps with those before the start are more than the 100 data.steps",
+        "protocol.offset: 95 env steps and the 10 before the start are more than the 100 data.steps",
     ),
     ("history", 4, "history: 15 frames back are more than the 10 env steps before the start of a planning task"),
     ("optimm.steps", 10, "optimm: no such setting, did you mean 'optim'?"),
