@@ -18,8 +18,8 @@ SIZES: dict[str, dict[str, Any]] = {
     },
     "predictor.patch.size": {
         "tiny": {"width": 64, "depth": 1, "heads": 4, "head_dim": 16, "mlp": 128},
-        "small": {"width": 394, "depth": 1, "heads": 4, "head_dim": 16, "mlp": 256},  # tokens as they are: it tells
-        "base": {"width": 394, "depth": 2, "heads": 8, "head_dim": 16, "mlp": 384},
+        "small": {"width": 128, "depth": 2, "heads": 4, "head_dim": 16, "mlp": 256},
+        "base": {"width": 192, "depth": 3, "heads": 8, "head_dim": 16, "mlp": 384},
     },
     # Ours: after so few steps the published weight, 0.09, leaves planning at 60 % of TwoRoom's tasks (LOG.md).
     "terms.sigreg": {"projections": 128, "weight": 0.01},
